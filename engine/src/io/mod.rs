@@ -1,0 +1,1 @@
+//! Files: safetensors, npy, and writing that never leaves half a file.
