@@ -1,1 +1,12 @@
-//! Files: safetensors, npy, and writing that never leaves half a file.
+//! Files: safetensors, npy, writing that never leaves half a file, and folders that are never overwritten.
+//!
+//! Everything read is checked against the file's own length before memory is taken for it, and a file that is not what
+//! it claims to be is [`Error::Corrupt`](crate::Error::Corrupt), never a panic.
+
+pub mod atomic;
+pub mod folder;
+pub mod npy;
+pub mod safetensors;
+pub mod tensor;
+
+pub use tensor::{Metadata, Tensor, Tensors};

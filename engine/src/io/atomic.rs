@@ -1,0 +1,124 @@
+//! Whole files: read at once, and written so that a reader, or a power cut, meets the old file or the new, never a half.
+//!
+//! Writing goes to a temporary file in the same folder, which is flushed to the disk and renamed over the target; then
+//! the folder itself is flushed, because the rename lives there. Permissions are those of any new file.
+
+use crate::{Error, Result};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// The bytes of a file.
+///
+/// # Errors
+/// [`Error::Io`] with the file.
+pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    fs::read(path).map_err(|e| Error::io(path, "read the file", e))
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// [`Error::Io`] with the file; [`Error::Corrupt`] where it is not UTF-8, with the place of the first bad byte.
+pub fn read_text(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    String::from_utf8(read(path)?).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        Error::corrupt(path, format!("byte {at}"), "not UTF-8 text", "save the file as UTF-8")
+    })
+}
+
+/// Writes a file whole or not at all, replacing what was there.
+///
+/// # Errors
+/// [`Error::Io`] with the file and the step that failed; the old file is then untouched.
+pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let path = path.as_ref();
+    let folder = parent(path);
+    let fail = |action| move |e| Error::io(path, action, e);
+    let mut file = new_file(folder).map_err(fail("create a temporary file beside the file"))?;
+    file.write_all(bytes).map_err(fail("write the file"))?;
+    file.as_file().sync_all().map_err(fail("flush the file to the disk"))?;
+    file.persist(path).map_err(|e| fail("rename the finished temporary file to the file")(e.error))?;
+    sync_folder(folder)
+}
+
+/// The folder that holds `path`; "." for a bare name.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".glassbox-").suffix(".part");
+    #[cfg(unix)]
+    {
+        // Temporary files are private by default, but this one becomes the user's; the umask still applies.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+        builder.tempfile_in(folder)
+    }
+    #[cfg(not(unix))]
+    builder.tempfile_in(folder)
+}
+
+/// Makes a rename, or a new folder, inside `folder` survive a power cut.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    // Only Unix lets a folder be opened and flushed.
+    #[cfg(unix)]
+    fs::File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(|e| Error::io(folder, "flush the folder to the disk", e))?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_replace_whole_files_and_leave_nothing_beside_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.bin");
+        write(&path, b"one").unwrap();
+        write(&path, b"three").unwrap();
+        assert_eq!(read(&path).unwrap(), b"three");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_are_those_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path().join("ours"), b"").unwrap();
+        fs::write(dir.path().join("plain"), b"").unwrap();
+        let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode("ours"), mode("plain"));
+    }
+
+    #[test]
+    fn a_failed_write_names_the_file_and_keeps_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = write(dir.path().join("no/such/a.bin"), b"x").unwrap_err();
+        assert!(error.to_string().contains("a.bin: cannot create a temporary file"), "{error}");
+        // a folder cannot be replaced by a file
+        fs::create_dir(dir.path().join("taken")).unwrap();
+        fs::write(dir.path().join("taken/inside"), b"").unwrap();
+        let error = write(dir.path().join("taken"), b"x").unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_says_where() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path().join("t"), b"abc\xff").unwrap();
+        let error = read_text(dir.path().join("t")).unwrap_err();
+        assert!(error.to_string().contains("byte 3"), "{error}");
+        assert_eq!(error.exit_code(), 4);
+    }
+}
