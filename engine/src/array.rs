@@ -4,8 +4,8 @@
 //! images, which is plain NCHW. Storage starts at a 64-byte boundary. The last block of a batch that is no multiple
 //! of L is padded with images that nobody may read: they enter no statistic, no loss and no picture.
 
+use crate::real::Real;
 use ndarray::{Array4, ArrayD, ArrayView3, ArrayView4, ArrayViewD, Axis, ShapeBuilder};
-use num_traits::Float as Real;
 use std::fmt;
 
 /// Images side by side in one block of a batch.
@@ -109,9 +109,12 @@ impl<T> std::ops::DerefMut for Aligned<T> {
     }
 }
 
-impl<T: Copy + Default> Clone for Aligned<T> {
+impl<T: Clone> Clone for Aligned<T> {
     fn clone(&self) -> Self {
-        Self::from_slice(self)
+        let mut data = self.data.clone();
+        let start = data.as_ptr().align_offset(64).min(data.len() - self.len);
+        data[start..start + self.len].clone_from_slice(self);
+        Self { data, start, len: self.len }
     }
 }
 
@@ -122,18 +125,12 @@ impl<T: fmt::Debug> fmt::Debug for Aligned<T> {
 }
 
 /// A batch of arrays, `[n/L][c][h][w][L]`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Blocked<T> {
     shape: Shape,
     n: usize,
     lanes: usize,
     data: Aligned<T>,
-}
-
-impl<T: Copy + Default> Clone for Blocked<T> {
-    fn clone(&self) -> Self {
-        Self { shape: self.shape, n: self.n, lanes: self.lanes, data: self.data.clone() }
-    }
 }
 
 impl<T: Copy + Default> Blocked<T> {
@@ -359,6 +356,8 @@ mod tests {
     fn a_smaller_batch_uses_the_front_and_vectors_lose_their_axes() {
         let mut b = Blocked::<f32>::zeros(Shape::vector(7), 33, LANES);
         b.set_batch(5);
+        let copy = b.clone();
+        assert_eq!((copy.values().as_ptr().align_offset(64), copy.values()), (0, b.values()));
         assert_eq!((b.values().len(), b.to_exported().shape()), (7 * 16, &[5, 7][..]));
         b.fill(1.0);
         b.clear_padding();

@@ -11,7 +11,9 @@ mod sealed {
 }
 
 /// `f32` or `f64`.
-pub trait Real: sealed::Sealed + Float + NumAssign + Sum + Default + Debug + Display + Send + Sync + 'static {
+pub trait Real:
+    sealed::Sealed + Float + NumAssign + Sum + Default + Debug + Display + Send + Sync + 'static
+{
     /// "f32" or "f64".
     const NAME: &'static str;
 

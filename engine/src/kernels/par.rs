@@ -34,10 +34,7 @@ pub fn chunks2<A: Send, B: Send>(
     #[cfg(feature = "parallel")]
     {
         use rayon::prelude::*;
-        a.par_chunks_mut(len_a)
-            .zip(b.par_chunks_mut(len_b))
-            .enumerate()
-            .for_each(|(i, (a, b))| job(i, a, b));
+        a.par_chunks_mut(len_a).zip(b.par_chunks_mut(len_b)).enumerate().for_each(|(i, (a, b))| job(i, a, b));
     }
     #[cfg(not(feature = "parallel"))]
     for (i, (a, b)) in a.chunks_mut(len_a).zip(b.chunks_mut(len_b)).enumerate() {

@@ -1,0 +1,223 @@
+//! Loops over slices: they know a geometry and numbers, never a layer.
+//!
+//! Convolution and dense layers go through a table of function pointers, one table per instruction set, chosen once
+//! per plan. Everything else is written once over lanes of L images and left to the compiler to vectorise.
+
+pub mod conv;
+pub mod dense;
+pub mod par;
+
+use crate::error::{Error, Result};
+use crate::window::Window;
+
+/// An instruction set that kernels are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// Plain loops, any machine.
+    Portable,
+}
+
+impl Isa {
+    /// All of them, slowest first.
+    pub const ALL: &'static [Isa] = &[Isa::Portable];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+        }
+    }
+
+    /// Whether this machine has it.
+    pub fn available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+        }
+    }
+
+    /// The fastest one that this machine has.
+    pub fn detect() -> Self {
+        Self::ALL.iter().copied().rev().find(|isa| isa.available()).unwrap_or(Isa::Portable)
+    }
+
+    /// By name. Errors: an unknown name, or one that this machine lacks.
+    pub fn named(name: &str) -> Result<Self> {
+        let isa = Self::ALL.iter().copied().find(|isa| isa.name() == name);
+        let isa = isa
+            .ok_or_else(|| Error::unknown("instruction set", name, Self::ALL.iter().map(|isa| isa.name())))?;
+        if !isa.available() {
+            return Err(Error::request(
+                format!("this machine has no {name}"),
+                format!("leave it out to use {}", Self::detect().name()),
+            ));
+        }
+        Ok(isa)
+    }
+}
+
+/// Geometry of a convolution over blocked arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvGeometry {
+    /// Blocks of images.
+    pub blocks: usize,
+    /// Images per block, 1 or 16.
+    pub lanes: usize,
+    /// Input channels, all groups together.
+    pub c_in: usize,
+    /// Output channels, all groups together.
+    pub c_out: usize,
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
+    /// Input (height, width).
+    pub input: [usize; 2],
+    /// Output (height, width).
+    pub output: [usize; 2],
+    /// The sliding window.
+    pub window: Window,
+}
+
+impl ConvGeometry {
+    /// Values in the input array.
+    pub fn input_len(&self) -> usize {
+        self.blocks * self.c_in * self.input[0] * self.input[1] * self.lanes
+    }
+
+    /// Values in the output array.
+    pub fn output_len(&self) -> usize {
+        self.blocks * self.c_out * self.output[0] * self.output[1] * self.lanes
+    }
+
+    /// Values in the weights, `[c_out][c_in / groups][kh][kw]`.
+    pub fn weight_len(&self) -> usize {
+        self.c_out * self.c_in / self.groups * self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    fn check<R>(&self, x: &[R], weight: &[R], y: &[R]) {
+        assert!(self.lanes == 1 || self.lanes == crate::array::LANES);
+        assert_eq!(
+            (x.len(), weight.len(), y.len()),
+            (self.input_len(), self.weight_len(), self.output_len()),
+            "input, weight, output of {self:?}"
+        );
+    }
+}
+
+/// Geometry of a dense layer over blocked vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DenseGeometry {
+    /// Blocks of images.
+    pub blocks: usize,
+    /// Images per block, 1 or 16.
+    pub lanes: usize,
+    /// Length of an input vector.
+    pub inputs: usize,
+    /// Length of an output vector.
+    pub outputs: usize,
+}
+
+impl DenseGeometry {
+    fn check<R>(&self, x: &[R], weight: &[R], y: &[R]) {
+        let images = self.blocks * self.lanes;
+        assert_eq!(
+            (x.len(), weight.len(), y.len()),
+            (images * self.inputs, self.inputs * self.outputs, images * self.outputs),
+            "input, weight, output of {self:?}"
+        );
+    }
+}
+
+/// y = conv(x, weight) + bias.
+/// `x [blocks][c_in][h][w][L]`, `weight [c_out][c_in/groups][kh][kw]`, `bias [c_out]`, `y [blocks][c_out][oh][ow][L]`.
+pub type ConvForward<R> =
+    fn(g: &ConvGeometry, x: &[R], weight: &[R], bias: Option<&[R]>, y: &mut [R], scratch: &mut [R]);
+/// dx = the adjoint of the convolution applied to dy; overwrites dx.
+pub type ConvPull<R> = fn(g: &ConvGeometry, dy: &[R], weight: &[R], dx: &mut [R], scratch: &mut [R]);
+/// dweight and dbias from x and dy; overwrites both.
+pub type ConvPullWeight<R> =
+    fn(g: &ConvGeometry, x: &[R], dy: &[R], dweight: &mut [R], dbias: Option<&mut [R]>, scratch: &mut [R]);
+/// y = weight x + bias. `x [blocks][inputs][L]`, `weight [outputs][inputs]`, `y [blocks][outputs][L]`.
+pub type DenseForward<R> =
+    fn(g: &DenseGeometry, x: &[R], weight: &[R], bias: Option<&[R]>, y: &mut [R], scratch: &mut [R]);
+/// dx = weight^T dy; overwrites dx.
+pub type DensePull<R> = fn(g: &DenseGeometry, dy: &[R], weight: &[R], dx: &mut [R], scratch: &mut [R]);
+/// dweight and dbias from x and dy; overwrites both.
+pub type DensePullWeight<R> =
+    fn(g: &DenseGeometry, x: &[R], dy: &[R], dweight: &mut [R], dbias: Option<&mut [R]>, scratch: &mut [R]);
+
+/// The kernels of one instruction set for one number type.
+///
+/// Padding images are treated like any others; whoever seeds a backward pass leaves zeros there, so they add exact
+/// zeros to parameter gradients.
+#[derive(Debug)]
+pub struct Kernels<R: 'static> {
+    /// Which instruction set.
+    pub isa: Isa,
+    /// Convolution.
+    pub conv_forward: ConvForward<R>,
+    /// Its data gradient.
+    pub conv_pull: ConvPull<R>,
+    /// Its parameter gradients.
+    pub conv_pull_weight: ConvPullWeight<R>,
+    /// Scratch values that the three need at most.
+    pub conv_scratch: fn(g: &ConvGeometry) -> usize,
+    /// Dense layer.
+    pub dense_forward: DenseForward<R>,
+    /// Its data gradient.
+    pub dense_pull: DensePull<R>,
+    /// Its parameter gradients.
+    pub dense_pull_weight: DensePullWeight<R>,
+    /// Scratch values that the three need at most.
+    pub dense_scratch: fn(g: &DenseGeometry) -> usize,
+}
+
+macro_rules! portable {
+    ($real:ty) => {
+        Kernels::<$real> {
+            isa: Isa::Portable,
+            conv_forward: conv::forward,
+            conv_pull: conv::pull,
+            conv_pull_weight: conv::pull_weight,
+            conv_scratch: |_| 0,
+            dense_forward: dense::forward,
+            dense_pull: dense::pull,
+            dense_pull_weight: dense::pull_weight,
+            dense_scratch: dense::scratch,
+        }
+    };
+}
+
+static PORTABLE_F32: Kernels<f32> = portable!(f32);
+static PORTABLE_F64: Kernels<f64> = portable!(f64);
+
+/// The `f32` kernels of an instruction set.
+pub(crate) fn table_f32(isa: Isa) -> &'static Kernels<f32> {
+    match isa {
+        Isa::Portable => &PORTABLE_F32,
+    }
+}
+
+/// The `f64` kernels: plain loops on every machine.
+pub(crate) fn table_f64(_: Isa) -> &'static Kernels<f64> {
+    &PORTABLE_F64
+}
+
+/// Calls a function generic over the number of lanes with the array's own, 1 or 16.
+macro_rules! with_lanes {
+    ($lanes:expr, $function:ident::<$real:ty>($($argument:expr),* $(,)?)) => {
+        match $lanes {
+            1 => $function::<$real, 1>($($argument),*),
+            _ => $function::<$real, { $crate::array::LANES }>($($argument),*),
+        }
+    };
+}
+pub(crate) use with_lanes;
+
+/// The values as groups of L images.
+pub(crate) fn groups<T, const L: usize>(values: &[T]) -> &[[T; L]] {
+    values.as_chunks::<L>().0
+}
+
+/// The values as groups of L images.
+pub(crate) fn groups_mut<T, const L: usize>(values: &mut [T]) -> &mut [[T; L]] {
+    values.as_chunks_mut::<L>().0
+}

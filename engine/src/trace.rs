@@ -1,0 +1,262 @@
+//! What happened in one forward pass: every activation, and every array that a layer saved, by name.
+
+use crate::array::{Blocked, Shape, View};
+use crate::error::{Error, Result};
+use crate::real::Real;
+use ndarray::ArrayD;
+use std::sync::Arc;
+
+/// The name under which a trace holds the net's input.
+pub const INPUT: &str = "input";
+
+/// How a net runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Dropout passes, batch-norm uses its running statistics.
+    Eval,
+    /// Dropout draws by (seed, step, layer, sample), batch-norm uses the batch's own statistics.
+    Train {
+        /// Seed of the run.
+        seed: u64,
+        /// Step of the run, from 0.
+        step: u64,
+    },
+}
+
+/// A saved array as a layer declares it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SavedDecl {
+    /// Its name: "switches".
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: SavedKind,
+}
+
+/// What a saved array holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavedKind {
+    /// Flat positions h W + w in the layer's input plane, one per output.
+    Switches(Shape),
+    /// Zeros and ones, one per output.
+    Mask(Shape),
+    /// Numbers per image.
+    Values(Shape),
+    /// One number per channel, of the whole batch.
+    Channels(usize),
+}
+
+/// An array that a layer saved in the forward pass.
+#[derive(Clone, Debug)]
+pub enum Saved<R> {
+    /// Flat positions h W + w in the layer's input plane.
+    Switches(Blocked<u32>),
+    /// Zeros and ones.
+    Mask(Blocked<u8>),
+    /// Numbers per image.
+    Values(Blocked<R>),
+    /// One number per channel, of the whole batch.
+    Channels(Vec<R>),
+}
+
+impl<R: Real> Saved<R> {
+    /// An empty array of the declared kind for `n` images.
+    pub fn new(kind: SavedKind, n: usize, lanes: usize) -> Self {
+        match kind {
+            SavedKind::Switches(shape) => Self::Switches(Blocked::zeros(shape, n, lanes)),
+            SavedKind::Mask(shape) => Self::Mask(Blocked::zeros(shape, n, lanes)),
+            SavedKind::Values(shape) => Self::Values(Blocked::zeros(shape, n, lanes)),
+            SavedKind::Channels(c) => Self::Channels(vec![R::zero(); c]),
+        }
+    }
+
+    fn set_batch(&mut self, n: usize) {
+        match self {
+            Self::Switches(a) => a.set_batch(n),
+            Self::Mask(a) => a.set_batch(n),
+            Self::Values(a) => a.set_batch(n),
+            Self::Channels(_) => {}
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Switches(a) => size_of_val(a.values()),
+            Self::Mask(a) => size_of_val(a.values()),
+            Self::Values(a) => size_of_val(a.values()),
+            Self::Channels(a) => size_of_val(&a[..]),
+        }
+    }
+
+    /// The switches; panics for another kind.
+    pub fn switches(&self) -> &Blocked<u32> {
+        match self {
+            Self::Switches(a) => a,
+            other => unreachable!("switches, not {other:?}"),
+        }
+    }
+
+    /// The mask; panics for another kind.
+    pub fn mask(&self) -> &Blocked<u8> {
+        match self {
+            Self::Mask(a) => a,
+            other => unreachable!("a mask, not {other:?}"),
+        }
+    }
+
+    /// Numbers per image; panics for another kind.
+    pub fn values(&self) -> &Blocked<R> {
+        match self {
+            Self::Values(a) => a,
+            other => unreachable!("values, not {other:?}"),
+        }
+    }
+
+    /// Numbers per channel; panics for another kind.
+    pub fn channels(&self) -> &[R] {
+        match self {
+            Self::Channels(a) => a,
+            other => unreachable!("channels, not {other:?}"),
+        }
+    }
+}
+
+/// The inputs of one layer, out of the arrays of a trace.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a, R> {
+    pub(crate) arrays: &'a [Blocked<R>],
+    pub(crate) which: &'a [usize],
+}
+
+impl<'a, R: Real> Inputs<'a, R> {
+    /// Input `i` of the layer.
+    pub fn get(&self, i: usize) -> View<'a, R> {
+        self.arrays[self.which[i]].view()
+    }
+
+    /// How many inputs the layer has.
+    pub fn len(&self) -> usize {
+        self.which.len()
+    }
+
+    /// Never true of a layer in a graph.
+    pub fn is_empty(&self) -> bool {
+        self.which.is_empty()
+    }
+}
+
+/// Every array of one forward pass, by name. Slot 0 is the net's input, slot i + 1 the output of layer i.
+#[derive(Clone, Debug)]
+pub struct Trace<R = f32> {
+    /// Names of the slots.
+    pub(crate) names: Arc<[String]>,
+    /// Storage of each slot; several share one where a plan keeps nothing.
+    pub(crate) arrays: Vec<Blocked<R>>,
+    /// Storage index of each slot.
+    pub(crate) place: Vec<usize>,
+    /// Slots whose values outlast the forward pass.
+    pub(crate) kept: Vec<bool>,
+    /// Shape of each slot.
+    pub(crate) shapes: Vec<Shape>,
+    /// Saved arrays of each layer, with their names.
+    pub(crate) saved: Vec<Vec<Saved<R>>>,
+    pub(crate) saved_names: Vec<Vec<&'static str>>,
+    pub(crate) scratch: crate::array::Aligned<R>,
+    pub(crate) mode: Mode,
+    pub(crate) isa: crate::kernels::Isa,
+}
+
+impl<R: Real> Trace<R> {
+    /// Images in the batch.
+    pub fn batch(&self) -> usize {
+        self.arrays[self.place[0]].batch()
+    }
+
+    /// Images per block.
+    pub fn lanes(&self) -> usize {
+        self.arrays[self.place[0]].lanes()
+    }
+
+    /// Changes the number of images; at most the plan's batch.
+    pub fn set_batch(&mut self, n: usize) {
+        self.arrays.iter_mut().for_each(|a| a.set_batch(n));
+        self.saved.iter_mut().flatten().for_each(|s| s.set_batch(n));
+    }
+
+    /// How the pass ran.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The instruction set that the pass ran on.
+    pub fn isa(&self) -> crate::kernels::Isa {
+        self.isa
+    }
+
+    /// Names of the slots: "input", then every layer in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The input, to be filled before a forward pass.
+    pub fn input_mut(&mut self) -> &mut Blocked<R> {
+        &mut self.arrays[self.place[0]]
+    }
+
+    /// The array of slot `slot` (0 the input, i + 1 layer i). Errors: the plan did not keep it.
+    pub fn slot(&self, slot: usize) -> Result<&Blocked<R>> {
+        if !self.kept[slot] {
+            return Err(Error::request(
+                format!("the activation of \"{}\" was not kept", self.names[slot]),
+                "run forward with a plan that keeps everything",
+            ));
+        }
+        Ok(&self.arrays[self.place[slot]])
+    }
+
+    /// The output of the last layer.
+    pub fn output(&self) -> &Blocked<R> {
+        &self.arrays[self.place[self.place.len() - 1]]
+    }
+
+    /// The activation of a layer, or the input, by name. Errors: an unknown name, or one that the plan did not keep.
+    pub fn activation(&self, name: &str) -> Result<&Blocked<R>> {
+        self.slot(self.slot_of(name)?)
+    }
+
+    /// An array that a layer saved, by the layer's name and its own. Errors: unknown names.
+    pub fn saved(&self, layer: &str, array: &str) -> Result<&Saved<R>> {
+        let slot = self.slot_of(layer)?;
+        let none: &[&str] = &[];
+        let names = if slot == 0 { none } else { &self.saved_names[slot - 1] };
+        let at = names.iter().position(|n| *n == array);
+        let at =
+            at.ok_or_else(|| Error::unknown(&format!("saved array of \"{layer}\""), array, names.to_vec()))?;
+        Ok(&self.saved[slot - 1][at])
+    }
+
+    /// Every saved array with the name of its layer and its own.
+    pub fn all_saved(&self) -> impl Iterator<Item = (&str, &'static str, &Saved<R>)> {
+        self.saved.iter().enumerate().flat_map(move |(i, saved)| {
+            let names = &self.saved_names[i];
+            saved.iter().zip(names).map(move |(array, name)| (self.names[i + 1].as_str(), *name, array))
+        })
+    }
+
+    /// The slot of a name.
+    pub fn slot_of(&self, name: &str) -> Result<usize> {
+        let slot = self.names.iter().position(|n| n == name);
+        slot.ok_or_else(|| Error::unknown("layer", name, self.names.iter().map(String::as_str)))
+    }
+
+    /// A copy of an activation as exported, [N, C, H, W] or [N, C]. Errors as [`Trace::activation`].
+    pub fn export(&self, name: &str) -> Result<ArrayD<R>> {
+        Ok(self.activation(name)?.to_exported())
+    }
+
+    /// Bytes held by activations and saved arrays.
+    pub fn bytes(&self) -> usize {
+        let arrays: usize = self.arrays.iter().map(|a| size_of_val(a.values())).sum();
+        arrays + self.saved.iter().flatten().map(Saved::bytes).sum::<usize>()
+    }
+}
