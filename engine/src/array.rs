@@ -189,15 +189,20 @@ impl<T: Copy + Default> Blocked<T> {
         self.n = n;
     }
 
-    /// Re-labels the storage with another shape of no greater size.
+    /// Whether the storage has room for `n` images.
+    pub fn holds(&self, n: usize) -> bool {
+        n.div_ceil(self.lanes.max(1)) * self.lanes * self.shape.size() <= self.data.len()
+    }
+
+    /// Re-labels the storage with another shape. Panics where a batch of that shape does not fit.
     pub(crate) fn reshape(&mut self, shape: Shape) {
-        assert!(
-            shape.size() <= self.shape.size() || self.shape.size() == 0,
-            "{} does not fit {}",
-            shape,
-            self.shape
-        );
         self.shape = shape;
+        assert!(
+            self.used() <= self.data.len(),
+            "{} images of {shape} do not fit {} values",
+            self.n,
+            self.data.len()
+        );
     }
 
     /// Shape of one image.

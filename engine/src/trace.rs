@@ -156,11 +156,12 @@ pub struct Trace<R = f32> {
     pub(crate) place: Vec<usize>,
     /// Slots whose values outlast the forward pass.
     pub(crate) kept: Vec<bool>,
-    /// Shape of each slot.
-    pub(crate) shapes: Vec<Shape>,
+    /// Storage indices of each layer's inputs.
+    pub(crate) input_places: Vec<Vec<usize>>,
     /// Saved arrays of each layer, with their names.
     pub(crate) saved: Vec<Vec<Saved<R>>>,
     pub(crate) saved_names: Vec<Vec<&'static str>>,
+    /// Scratch shared by all layers, which run one after another.
     pub(crate) scratch: crate::array::Aligned<R>,
     pub(crate) mode: Mode,
     pub(crate) isa: crate::kernels::Isa,

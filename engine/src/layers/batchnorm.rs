@@ -14,7 +14,7 @@ use crate::array::{Blocked, Shape, View};
 use crate::kernels::par;
 use crate::params::{ParamDecl, ParamRole, ParamViewsMut};
 use crate::real::Real;
-use crate::trace::{Mode, Saved, SavedDecl, SavedKind};
+use crate::trace::{Inputs, Mode, Saved, SavedDecl, SavedKind};
 use std::sync::Arc;
 
 /// Batch normalisation.
@@ -184,8 +184,8 @@ impl<R: Real> Compute<R> for BatchNorm {
         });
     }
 
-    fn fold_statistics(&self, at: &At<'_, R>, mut params: ParamViewsMut<'_, R>) {
-        let x = at.inputs.get(0);
+    fn fold_statistics(&self, inputs: Inputs<'_, R>, saved: &[Saved<R>], mut params: ParamViewsMut<'_, R>) {
+        let x = inputs.get(0);
         let count = (x.n * x.shape.plane()) as f64;
         let unbias = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
         let m = self.momentum;
@@ -194,8 +194,8 @@ impl<R: Real> Compute<R> for BatchNorm {
                 *running = R::of((1.0 - m) * running.wide() + m * batch.wide() * factor);
             }
         };
-        mix(params.get(2), at.saved[0].channels(), 1.0);
-        mix(params.get(3), at.saved[1].channels(), unbias);
+        mix(params.get(2), saved[0].channels(), 1.0);
+        mix(params.get(3), saved[1].channels(), unbias);
         params.get(4)[0] += R::one();
     }
 

@@ -217,7 +217,7 @@ pub trait Compute<R: Real>: Layer {
     fn pull_params(&self, _: &At<'_, R>, _: View<'_, R>, _: ParamViewsMut<'_, R>, _: &mut [R]) {}
 
     /// Moves running statistics by what the forward pass saved; called by the trainer, never by a forward pass.
-    fn fold_statistics(&self, _: &At<'_, R>, _: ParamViewsMut<'_, R>) {}
+    fn fold_statistics(&self, _: Inputs<'_, R>, _: &[Saved<R>], _: ParamViewsMut<'_, R>) {}
 
     /// Scratch values that forward, pull or pull_params need at most.
     fn scratch(&self, _: &[Shape], _: Batch) -> usize {

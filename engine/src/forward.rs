@@ -1,0 +1,94 @@
+//! The forward pass: input and parameters in, a trace of everything out.
+
+use crate::array::Blocked;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Keep, Plan};
+use crate::layers::{At, Forward};
+use crate::params::Params;
+use crate::real::Real;
+use crate::rng;
+use crate::trace::{Inputs, Mode, Trace};
+
+/// Runs a net on a batch and returns everything that happened. Errors: an input of another shape.
+pub fn forward<R: Real>(
+    graph: &Graph,
+    params: &Params<R>,
+    input: &Blocked<R>,
+    mode: Mode,
+) -> Result<Trace<R>> {
+    let plan =
+        Plan::with(graph, input.batch(), input.lanes(), crate::kernels::Isa::detect(), Keep::Everything);
+    let mut trace = plan.trace(graph);
+    set_input(graph, &mut trace, input)?;
+    forward_into(graph, params, mode, &mut trace);
+    Ok(trace)
+}
+
+/// Copies a batch into a trace, ready for [`forward_into`]. Errors: another shape, or another number of lanes.
+pub fn set_input<R: Real>(graph: &Graph, trace: &mut Trace<R>, input: &Blocked<R>) -> Result<()> {
+    if input.shape() != graph.input() {
+        return Err(Error::request(
+            format!("the input is {}, but model \"{}\" takes {}", input.shape(), graph.name(), graph.input()),
+            "give images of that shape, or change `input` in the model",
+        ));
+    }
+    if input.lanes() != trace.lanes() {
+        return Err(Error::request(
+            format!("the input has blocks of {}, the trace of {}", input.lanes(), trace.lanes()),
+            "make both with the same number of lanes",
+        ));
+    }
+    trace.set_batch(input.batch());
+    trace.input_mut().values_mut().copy_from_slice(input.values());
+    Ok(())
+}
+
+/// Runs a net on the input that lies in the trace, and overwrites the rest of it. Allocates nothing.
+pub fn forward_into<R: Real>(graph: &Graph, params: &Params<R>, mode: Mode, trace: &mut Trace<R>) {
+    trace.mode = mode;
+    let kernels = R::kernels(trace.isa);
+    for (i, node) in graph.nodes().iter().enumerate() {
+        let place = trace.place[i + 1];
+        let mut output = std::mem::take(&mut trace.arrays[place]);
+        output.reshape(node.facts.output);
+        R::compute(&*node.layer).forward(Forward {
+            inputs: Inputs { arrays: &trace.arrays, which: &trace.input_places[i] },
+            output: &mut output,
+            saved: &mut trace.saved[i],
+            params: params.of_layer(i),
+            mode,
+            key: rng::key(&node.name),
+            kernels,
+            scratch: &mut trace.scratch,
+        });
+        trace.arrays[place] = output;
+    }
+}
+
+/// Layer `i` in its place in a trace.
+pub fn at<'a, R: Real>(graph: &'a Graph, params: &'a Params<R>, trace: &'a Trace<R>, i: usize) -> At<'a, R> {
+    let node = &graph.nodes()[i];
+    At {
+        name: &node.name,
+        layer: R::compute(&*node.layer),
+        inputs: Inputs { arrays: &trace.arrays, which: &trace.input_places[i] },
+        output: trace.arrays[trace.place[i + 1]].view(),
+        saved: &trace.saved[i],
+        params: params.of_layer(i),
+        mode: trace.mode,
+        kernels: R::kernels(trace.isa),
+    }
+}
+
+/// Moves running statistics by what a forward pass in training mode saved.
+pub fn fold_statistics<R: Real>(graph: &Graph, params: &mut Params<R>, trace: &Trace<R>) {
+    for (i, node) in graph.nodes().iter().enumerate() {
+        if node.facts.params.iter().all(|p| p.role.learnable()) {
+            continue;
+        }
+        // what the layer read while it ran is in the trace; its parameters are only written here
+        let inputs = Inputs { arrays: &trace.arrays, which: &trace.input_places[i] };
+        let layer = R::compute(&*node.layer);
+        layer.fold_statistics(inputs, &trace.saved[i], params.of_layer_mut(i));
+    }
+}

@@ -1,0 +1,81 @@
+//! Learning rates over a run: a factor of the base rate for each step.
+
+use crate::error::{Error, Result};
+
+/// How the learning rate changes over a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Schedule {
+    /// Always the base rate.
+    Constant,
+    /// Times `gamma` after every `every` epochs.
+    Step {
+        /// Epochs between drops.
+        every: usize,
+        /// Factor of each drop.
+        gamma: f64,
+    },
+    /// From the base rate to zero along half a cosine (Loshchilov and Hutter 2016, arXiv 1608.03983).
+    Cosine,
+    /// Up from 1/25 over the first 30 % of the run, down to 1/250,000 by its end, both along cosines (Smith 2017,
+    /// arXiv 1708.07120; PyTorch's defaults).
+    OneCycle,
+    /// Up along a line over the first `epochs` epochs, then constant.
+    Warmup {
+        /// Epochs of the rise.
+        epochs: f64,
+    },
+}
+
+impl Schedule {
+    /// The names, in [`Schedule::named`].
+    pub const NAMES: &'static [&'static str] = &["constant", "cosine", "one-cycle", "step", "warmup"];
+
+    /// By name, with defaults: step drops to a tenth every 10 epochs, warm-up lasts one epoch. Errors: an unknown name.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "constant" => Ok(Self::Constant),
+            "cosine" => Ok(Self::Cosine),
+            "one-cycle" => Ok(Self::OneCycle),
+            "step" => Ok(Self::Step { every: 10, gamma: 0.1 }),
+            "warmup" => Ok(Self::Warmup { epochs: 1.0 }),
+            _ => Err(Error::unknown("schedule", name, Self::NAMES.iter().copied())),
+        }
+    }
+
+    /// The factor for step `step` (from 0) of a run of `total` steps with `per_epoch` steps an epoch.
+    pub fn factor(&self, step: u64, total: u64, per_epoch: u64) -> f64 {
+        let share = step as f64 / (total.max(2) - 1) as f64;
+        let fall =
+            |from: f64, to: f64, t: f64| to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * t).cos());
+        match *self {
+            Self::Constant => 1.0,
+            Self::Step { every, gamma } => gamma.powi((step / per_epoch.max(1) / every.max(1) as u64) as i32),
+            Self::Cosine => fall(1.0, 0.0, step as f64 / total.max(1) as f64),
+            Self::OneCycle if share < 0.3 => fall(1.0 / 25.0, 1.0, share / 0.3),
+            Self::OneCycle => fall(1.0, 1.0 / 250_000.0, (share - 0.3) / 0.7),
+            Self::Warmup { epochs } => {
+                let rise = (epochs * per_epoch as f64).max(1.0);
+                ((step + 1) as f64 / rise).min(1.0)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_start_turn_and_end_where_they_should() {
+        let f = |s: Schedule, step| s.factor(step, 100, 10);
+        assert_eq!((f(Schedule::Constant, 0), f(Schedule::Constant, 99)), (1.0, 1.0));
+        let step = Schedule::Step { every: 2, gamma: 0.5 };
+        assert_eq!([0, 19, 20, 40].map(|s| f(step, s)), [1.0, 1.0, 0.5, 0.25]);
+        assert_eq!(f(Schedule::Cosine, 0), 1.0);
+        assert!((f(Schedule::Cosine, 50) - 0.5).abs() < 1e-12 && f(Schedule::Cosine, 99) < 0.001);
+        assert!((f(Schedule::OneCycle, 0) - 0.04).abs() < 1e-12);
+        assert!(f(Schedule::OneCycle, 30) > 0.99 && f(Schedule::OneCycle, 99) < 5e-6);
+        let warm = Schedule::Warmup { epochs: 1.0 };
+        assert_eq!([0, 4, 9, 50].map(|s| f(warm, s)), [0.1, 0.5, 1.0, 1.0]);
+    }
+}

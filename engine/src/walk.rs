@@ -1,0 +1,227 @@
+//! The walk: a signal seeded at one layer, pulled back through a trace to the input, one array per edge.
+//!
+//! With the gradient rule it is backpropagation; with other rules it is DeconvNet, guided backpropagation or relevance
+//! propagation. Where several layers read one array, their signals are added in execution order, so the same walk gives
+//! the same bits.
+
+use crate::array::{Aligned, Blocked, View};
+use crate::error::{Error, Result};
+use crate::forward::at;
+use crate::graph::{Graph, Plan};
+use crate::kernels::par;
+use crate::params::Params;
+use crate::real::Real;
+use crate::rules::{RoleKind, RuleSet};
+use crate::trace::Trace;
+use std::sync::Arc;
+
+/// What a walk does besides pulling signals down.
+#[derive(Debug)]
+pub struct Walk<'a, R: Real> {
+    /// Where the signal starts: a slot, whose seed lies in [`Signals::seed_mut`].
+    pub from: usize,
+    /// Which rule holds where.
+    pub rules: &'a RuleSet<R>,
+    /// Receives the gradients of the parameters of every layer that the signal passes.
+    pub gradients: Option<&'a mut Params<R>>,
+    /// Whether the signal is wanted at the net's input; training does not need it.
+    pub to_input: bool,
+    /// Whether the signal may start above a softmax.
+    pub through_softmax: bool,
+}
+
+/// What flowed back: one array per edge, under the layers' names.
+#[derive(Clone, Debug)]
+pub struct Signals<R = f32> {
+    names: Arc<[String]>,
+    /// Per layer, the signal at each of its inputs.
+    edges: Vec<Vec<Blocked<R>>>,
+    /// Per slot, the seed, or the sum over its readers where there are several.
+    sums: Vec<Option<Blocked<R>>>,
+    /// Per slot, where its signal lies.
+    lies: Vec<Lies>,
+    scratch: Aligned<R>,
+}
+
+/// Where the signal of a slot lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lies {
+    /// The walk did not come here.
+    Nowhere,
+    /// In `sums`.
+    Sum,
+    /// At an edge: (layer, input).
+    Edge(usize, usize),
+}
+
+impl Plan {
+    /// Room for a walk; arrays are allocated when a walk first reaches them, and then reused.
+    pub fn signals<R: Real>(&self, graph: &Graph) -> Signals<R> {
+        let slots = graph.nodes().len() + 1;
+        Signals {
+            names: graph.names().clone(),
+            edges: vec![Vec::new(); graph.nodes().len()],
+            sums: vec![None; slots],
+            lies: vec![Lies::Nowhere; slots],
+            scratch: Aligned::zeros(crate::graph::scratch::<R>(graph, self.batch())),
+        }
+    }
+}
+
+impl<R: Real> Signals<R> {
+    /// The array in which a walk from `slot` is seeded: zeros, of the trace's batch.
+    pub fn seed_mut(&mut self, graph: &Graph, trace: &Trace<R>, slot: usize) -> &mut Blocked<R> {
+        let seed = room(&mut self.sums[slot], graph, trace, slot);
+        seed.fill(R::zero());
+        seed
+    }
+
+    /// The signal at a slot: the sum over all its readers. `None` where the walk did not come.
+    pub fn slot(&self, slot: usize) -> Option<&Blocked<R>> {
+        match self.lies[slot] {
+            Lies::Nowhere => None,
+            Lies::Sum => self.sums[slot].as_ref(),
+            Lies::Edge(layer, input) => Some(&self.edges[layer][input]),
+        }
+    }
+
+    /// The signal at a layer's output, or at the input, by name. Errors: an unknown name; the walk did not come there.
+    pub fn at(&self, name: &str) -> Result<&Blocked<R>> {
+        let slot = self.names.iter().position(|n| n == name);
+        let slot =
+            slot.ok_or_else(|| Error::unknown("layer", name, self.names.iter().map(String::as_str)))?;
+        self.slot(slot).ok_or_else(|| {
+            Error::request(
+                format!("no signal came to \"{name}\""),
+                "start the walk at a layer that depends on it, and ask for the input if it is the input",
+            )
+        })
+    }
+
+    /// The signal at one input of a layer, before it is added to those of other readers. `None` where the walk did not
+    /// come.
+    pub fn edge(&self, layer: usize, input: usize) -> Option<&Blocked<R>> {
+        let reached = self.lies[layer + 1] != Lies::Nowhere;
+        if reached { self.edges[layer].get(input) } else { None }
+    }
+
+    /// Names of the slots.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// The array at a place, made or resized for the trace's batch.
+fn room<'a, R: Real>(
+    place: &'a mut Option<Blocked<R>>,
+    graph: &Graph,
+    trace: &Trace<R>,
+    slot: usize,
+) -> &'a mut Blocked<R> {
+    let array = place.get_or_insert_with(|| Blocked::zeros(graph.shape(slot), trace.batch(), trace.lanes()));
+    fit(array, trace);
+    array
+}
+
+fn fit<R: Real>(array: &mut Blocked<R>, trace: &Trace<R>) {
+    if !array.holds(trace.batch()) || array.lanes() != trace.lanes() {
+        *array = Blocked::zeros(array.shape(), trace.batch(), trace.lanes());
+    }
+    array.set_batch(trace.batch());
+}
+
+/// Pulls the seed at `walk.from` down to the input. Allocates nothing once a walk of the same batch has been done.
+///
+/// Errors: a softmax in the way, unless allowed; a rule that is not defined for a layer; a rule set that names a layer
+/// that is not there.
+pub fn walk<R: Real>(
+    graph: &Graph,
+    params: &Params<R>,
+    trace: &Trace<R>,
+    signals: &mut Signals<R>,
+    walk: Walk<'_, R>,
+) -> Result<()> {
+    let Walk { from, rules, mut gradients, to_input, through_softmax } = walk;
+    rules.check(graph)?;
+    signals.lies.fill(Lies::Nowhere);
+    room(&mut signals.sums[from], graph, trace, from);
+    signals.lies[from] = Lies::Sum;
+    for i in (0..from).rev() {
+        gather(graph, trace, signals, i + 1, from);
+        if signals.lies[i + 1] == Lies::Nowhere {
+            continue;
+        }
+        let node = &graph.nodes()[i];
+        let kind = RoleKind::of(&R::compute(&*node.layer).role());
+        if kind == RoleKind::Softmax && !through_softmax {
+            return Err(Error::layer(
+                node.name.as_str(),
+                "an explanation would start above a softmax, where classes push each other down",
+                "start at the logits below it, or ask for probabilities explicitly",
+            ));
+        }
+        let at = at(graph, params, trace, i);
+        let (low, high) = signals.edges.split_at_mut(i + 1);
+        let signal = match signals.lies[i + 1] {
+            Lies::Edge(layer, input) => high[layer - i - 1][input].view(),
+            _ => signals.sums[i + 1].as_ref().map_or_else(|| unreachable!("a sum lies there"), Blocked::view),
+        };
+        if let Some(gradients) = gradients.as_deref_mut() {
+            at.layer.pull_params(&at, signal, gradients.of_layer_mut(i), &mut signals.scratch);
+        }
+        if !to_input && node.inputs.iter().all(|&slot| slot == 0) {
+            continue;
+        }
+        let out = &mut low[i];
+        if out.is_empty() {
+            out.extend(
+                node.inputs.iter().map(|&s| Blocked::zeros(graph.shape(s), trace.batch(), trace.lanes())),
+            );
+        }
+        out.iter_mut().for_each(|array| fit(array, trace));
+        match rules.rule_for(graph, i) {
+            Some(rule) => rule.pull(&at, signal, out, &mut signals.scratch)?,
+            None => at.layer.pull(&at, signal, out, &mut signals.scratch),
+        }
+    }
+    if to_input {
+        gather(graph, trace, signals, 0, from);
+    }
+    Ok(())
+}
+
+/// Finds or adds up the signal at a slot, from the layers that read it.
+fn gather<R: Real>(graph: &Graph, trace: &Trace<R>, signals: &mut Signals<R>, slot: usize, from: usize) {
+    if slot == from {
+        return;
+    }
+    let reached = |signals: &Signals<R>, layer: usize| signals.lies[layer + 1] != Lies::Nowhere;
+    let mut live = graph.readers(slot).iter().filter(|&&(layer, _)| layer < from && reached(signals, layer));
+    let (first, second) = (live.next().copied(), live.next().copied());
+    signals.lies[slot] = match (first, second) {
+        (None, _) => Lies::Nowhere,
+        (Some((layer, input)), None) => Lies::Edge(layer, input),
+        (Some(_), Some(_)) => {
+            let mut sum = std::mem::take(room(&mut signals.sums[slot], graph, trace, slot));
+            sum.fill(R::zero());
+            for &(layer, input) in graph.readers(slot) {
+                if layer < from && reached(signals, layer) {
+                    add(&mut sum, signals.edges[layer][input].view());
+                }
+            }
+            signals.sums[slot] = Some(sum);
+            Lies::Sum
+        }
+    };
+}
+
+/// Values per job.
+const GRAIN: usize = 1 << 14;
+
+fn add<R: Real>(sum: &mut Blocked<R>, part: View<'_, R>) {
+    par::chunks(sum.values_mut(), GRAIN, |job, sum| {
+        for (sum, &part) in sum.iter_mut().zip(&part.data[job * GRAIN..]) {
+            *sum += part;
+        }
+    });
+}
