@@ -71,12 +71,17 @@ impl Stream {
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
-    /// A random order of 0..n (Fisher-Yates).
+    /// Puts `items` into a random order (Fisher-Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+
+    /// A random order of 0..n.
     pub fn order(&mut self, n: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();
-        for last in (1..n).rev() {
-            order.swap(last, self.below(last + 1));
-        }
+        self.shuffle(&mut order);
         order
     }
 }
