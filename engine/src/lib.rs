@@ -17,6 +17,8 @@ pub mod real;
 pub mod rng;
 pub mod rules;
 pub mod trace;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod walk;
 pub mod window;
 

@@ -8,5 +8,6 @@ pub mod folder;
 pub mod npy;
 pub mod safetensors;
 pub mod tensor;
+pub mod weights;
 
 pub use tensor::{Metadata, Tensor, Tensors};

@@ -1,0 +1,13 @@
+//! The training loop, and those who watch it.
+//!
+//! batch(order(seed, epoch)) -> forward -> loss -> walk(gradient) -> guard -> clip -> optimiser -> observers. Observers
+//! borrow what happened and cannot change it, so training gives the same bits with or without them.
+
+mod evaluate;
+mod guard;
+mod observe;
+mod trainer;
+
+pub use evaluate::{Evaluation, evaluate};
+pub use observe::{Epoch, Event, Every, Flow, Observer, Progress};
+pub use trainer::{LossKind, Recipe, Trainer};
