@@ -1,1 +1,21 @@
-//! placeholder
+//! Methods that look inside a net, and the pictures they end in.
+//!
+//! Everything here is a pure function of plain arrays: no file, clock, environment, thread or global state, so the
+//! same input gives the same bytes anywhere, also in a browser. PNG pictures are made as bytes in memory
+//! ([`Canvas::png`]), drawings as SVG text; writing them to disk is the caller's business.
+//!
+//! From values to a picture: [`scale`] finds the range, [`color`] the colours, [`resize`] the size, and the
+//! figures compose them on a [`canvas`] with titles, numbers and a scale bar.
+
+pub mod canvas;
+pub mod color;
+pub mod error;
+pub mod font;
+pub mod number;
+pub mod resize;
+pub mod scale;
+
+pub use canvas::Canvas;
+pub use color::{ColorMap, Rgb};
+pub use error::{Error, Result};
+pub use scale::{Mode, Range, Scope, Style};
