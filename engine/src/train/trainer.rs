@@ -277,7 +277,7 @@ mod tests {
 
     fn trainer(recipe: Recipe) -> (Trainer, Loader, Arc<Dataset>) {
         let graph = models::named("lenet").unwrap();
-        let data = digits::load(&crate::data::SearchDirs::default()).unwrap().limit(320, 200);
+        let data = digits::load().unwrap().limit(320, 200);
         let pixels = graph.pixels().clone();
         let loader =
             Loader::new(data.train, &pixels.mean, &pixels.std, Augment::default(), recipe.seed).unwrap();
