@@ -5,7 +5,7 @@
 //! `test.bin`. Class names come from `batches.meta.txt` or `fine_label_names.txt` where those are there. Batches of
 //! any length are read; a file is a whole number of records with known labels, or refused.
 
-use super::{Dataset, LIMIT, Splits, cifar10, folder, gz};
+use super::{Dataset, Splits, cifar10, folder, gz};
 use crate::io::atomic;
 use crate::{Error, Result};
 use flate2::read::MultiGzDecoder;
@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 /// Where both sets are published.
 pub(super) const PUBLISHED: &str = "https://www.cs.toronto.edu/~kriz/cifar.html (the binary version)";
 const PIXELS: usize = 3 * 32 * 32;
+/// Most bytes that an archive may unpack to; the published ones take 185 million.
+const ARCHIVE_LIMIT: u64 = 256 << 20;
 const CURE: &str = "the file is damaged or cut off; copy or download it again";
 
 /// What distinguishes the two formats.
@@ -128,11 +130,25 @@ pub(super) fn find(
 
 /// The files of `layout` in a tar.gz, wherever in it they are.
 fn unpack(packed: &[u8], path: &Path, layout: &Layout) -> Result<Files> {
-    let mut archive = tar::Archive::new(MultiGzDecoder::new(packed).take(LIMIT));
+    let limit = gz::limit(packed.len()).min(ARCHIVE_LIMIT);
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(packed).take(limit));
+    let files = read_entries(&mut archive, path, layout);
+    if archive.into_inner().limit() == 0 {
+        let problem = format!("its {} bytes unpack to more than {limit}", packed.len());
+        return Err(Error::corrupt(
+            path,
+            "archive",
+            problem,
+            "give the binary version of CIFAR-10 or CIFAR-100",
+        ));
+    }
+    files
+}
+
+fn read_entries(archive: &mut tar::Archive<impl Read>, path: &Path, layout: &Layout) -> Result<Files> {
     let mut files = Files::new();
     let mut done = 0;
-    let entries = archive.entries().map_err(|e| gz::damaged(path, 0, &e))?;
-    for entry in entries {
+    for entry in archive.entries().map_err(|e| gz::damaged(path, 0, &e))? {
         let mut entry = entry.map_err(|e| gz::damaged(path, done, &e))?;
         let inner = entry.path().map_err(|e| gz::damaged(path, done, &e))?.into_owned();
         let name = inner.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -384,6 +400,14 @@ mod tests {
         assert!(refuse(&archive(&[("readme.html", b"x")])).contains("holds neither"));
         let twice = archive(&[("data_batch_1.bin", &record), ("data_batch_1.bin", &record)]);
         assert!(refuse(&twice).contains("holds this file twice"));
+        // bombs: a file, and a file name, of zeros
+        let zeros = vec![0; 40 << 20];
+        assert!(refuse(&archive(&[("data_batch_1.bin", &zeros)])).contains("unpack to more than"));
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(zeros.len() as u64);
+        header.set_cksum();
+        refuse(&gz::pack(&[header.as_bytes().as_slice(), &zeros].concat()));
         // a tar whose last file announces more bytes than follow
         let mut header = tar::Header::new_gnu();
         header.set_path("data_batch_1.bin").unwrap();

@@ -25,6 +25,12 @@ pub fn load(folder: &Path, size: Option<[usize; 2]>) -> Result<Splits> {
     if let Some(splits) = load_images(folder, size)? {
         return Ok(splits);
     }
+    if folder.join("data_batch_1").is_file() || folder.join("train").is_file() {
+        return Err(Error::missing(
+            format!("{} holds CIFAR in its Python form", folder.display()),
+            format!("get the binary version from {}", cifar::PUBLISHED),
+        ));
+    }
     Err(Error::missing(
         format!(
             "{} holds no data set: looked for train-images-idx3-ubyte[.gz], data_batch_1.bin, train.bin, a CIFAR \

@@ -1,4 +1,5 @@
-//! Unpacking gzip without trusting it: no more comes out than was announced.
+//! Unpacking gzip without trusting it: no more comes out than was announced, and no more may be announced than real
+//! images pack to: 16 MiB and [`RATIO`] times the packed length. (gzip itself can reach 1032 times.)
 
 use crate::{Error, Result};
 use flate2::read::MultiGzDecoder;
@@ -6,6 +7,12 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 const CURE: &str = "the file is damaged or cut off; copy or download it again";
+const RATIO: u64 = 256;
+
+/// Most bytes that so many packed bytes may unpack to.
+pub fn limit(packed: usize) -> u64 {
+    (16 << 20) + RATIO * packed as u64
+}
 
 /// Whether bytes start like a gzip file.
 pub fn is_gzip(bytes: &[u8]) -> bool {
@@ -28,6 +35,16 @@ pub fn unpack(
     let mut out = Vec::new();
     take(&mut stream, head as u64, &mut out, file)?;
     let announced = length(&out)?;
+    if announced > limit(packed.len()) {
+        let problem =
+            format!("{} bytes announce {announced} unpacked bytes, more than images need", packed.len());
+        return Err(Error::corrupt(
+            file,
+            "gzip data",
+            problem,
+            "unpack it with gunzip, and look at what comes out",
+        ));
+    }
     // One byte more than announced is enough to know that there are too many.
     take(&mut stream, (announced + 1).saturating_sub(out.len() as u64), &mut out, file)?;
     if out.len() as u64 == announced {
@@ -86,6 +103,8 @@ mod tests {
         let bomb = pack(&vec![0; 50_000_000]);
         assert!(bomb.len() < 60_000);
         assert!(check(&bomb, 100).unwrap_err().to_string().contains("more come out"));
+        let honest = check(&bomb, 50_000_000).unwrap_err().to_string();
+        assert!(honest.contains("announce 50000000 unpacked bytes, more than images need"), "{honest}");
     }
 
     #[test]
