@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn training_learns_evaluates_and_stops_when_told() {
         let (mut t, mut loader, test) =
-            trainer(Recipe { epochs: 6, batch: 32, lr: 0.02, ..Recipe::default() });
+            trainer(Recipe { epochs: 10, batch: 16, lr: 0.03, ..Recipe::default() });
         let last = t.run(&mut loader, Some(&test), &mut []).unwrap().unwrap();
         assert!(last.cost.accuracy() > 0.7, "{:?}", last.cost);
         let diagonal: u32 = (0..10).map(|k| last.confusion[k][k]).sum();
