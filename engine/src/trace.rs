@@ -129,6 +129,11 @@ pub struct Inputs<'a, R> {
 }
 
 impl<'a, R: Real> Inputs<'a, R> {
+    /// Inputs `which` of `arrays`, in that order: for running a layer on its own, outside a graph.
+    pub fn new(arrays: &'a [Blocked<R>], which: &'a [usize]) -> Self {
+        Self { arrays, which }
+    }
+
     /// Input `i` of the layer.
     pub fn get(&self, i: usize) -> View<'a, R> {
         self.arrays[self.which[i]].view()
