@@ -46,8 +46,30 @@ pub fn set_input<R: Real>(graph: &Graph, trace: &mut Trace<R>, input: &Blocked<R
 /// Runs a net on the input that lies in the trace, and overwrites the rest of it. Allocates nothing.
 pub fn forward_into<R: Real>(graph: &Graph, params: &Params<R>, mode: Mode, trace: &mut Trace<R>) {
     trace.mode = mode;
-    let kernels = R::kernels(trace.isa);
-    for (i, node) in graph.nodes().iter().enumerate() {
+    run(graph, params, trace, 0);
+}
+
+/// Runs only the layers after slot `from`, in evaluation, on what lies in the trace at that slot and at the earlier
+/// ones that they read ([`Graph::frontier`]); a changed activation thus shows its effect. Allocates nothing.
+///
+/// Errors: the plan did not keep an array that is read.
+pub fn forward_from<R: Real>(
+    graph: &Graph,
+    params: &Params<R>,
+    trace: &mut Trace<R>,
+    from: usize,
+) -> Result<()> {
+    for slot in graph.frontier(from) {
+        trace.slot(slot)?;
+    }
+    trace.mode = Mode::Eval;
+    run(graph, params, trace, from);
+    Ok(())
+}
+
+fn run<R: Real>(graph: &Graph, params: &Params<R>, trace: &mut Trace<R>, from: usize) {
+    let (mode, kernels) = (trace.mode, R::kernels(trace.isa));
+    for (i, node) in graph.nodes().iter().enumerate().skip(from) {
         let place = trace.place[i + 1];
         let mut output = std::mem::take(&mut trace.arrays[place]);
         output.reshape(node.facts.output);

@@ -220,6 +220,12 @@ impl<R: Real> Trace<R> {
         Ok(&self.arrays[self.place[slot]])
     }
 
+    /// The array of slot `slot`, to be changed before [`crate::forward::forward_from`]. Errors: the plan did not keep it.
+    pub fn slot_mut(&mut self, slot: usize) -> Result<&mut Blocked<R>> {
+        self.slot(slot)?;
+        Ok(&mut self.arrays[self.place[slot]])
+    }
+
     /// The output of the last layer.
     pub fn output(&self) -> &Blocked<R> {
         &self.arrays[self.place[self.place.len() - 1]]

@@ -141,12 +141,26 @@ pub fn walk<R: Real>(
     signals: &mut Signals<R>,
     walk: Walk<'_, R>,
 ) -> Result<()> {
+    walk_to(graph, params, trace, signals, walk, 0)
+}
+
+/// Pulls the seed at `walk.from` down to slot `to` and no further; what lies below costs nothing.
+///
+/// Errors: as [`walk`].
+pub fn walk_to<R: Real>(
+    graph: &Graph,
+    params: &Params<R>,
+    trace: &Trace<R>,
+    signals: &mut Signals<R>,
+    walk: Walk<'_, R>,
+    to: usize,
+) -> Result<()> {
     let Walk { from, rules, mut gradients, to_input, through_softmax } = walk;
     rules.check(graph)?;
     signals.lies.fill(Lies::Nowhere);
     room(&mut signals.sums[from], graph, trace, from);
     signals.lies[from] = Lies::Sum;
-    for i in (0..from).rev() {
+    for i in (to..from).rev() {
         gather(graph, trace, signals, i + 1, from);
         if signals.lies[i + 1] == Lies::Nowhere {
             continue;
@@ -184,8 +198,8 @@ pub fn walk<R: Real>(
             None => at.layer.pull(&at, signal, out, &mut signals.scratch),
         }
     }
-    if to_input {
-        gather(graph, trace, signals, 0, from);
+    if to_input || to > 0 {
+        gather(graph, trace, signals, to, from);
     }
     Ok(())
 }
@@ -224,4 +238,47 @@ fn add<R: Real>(sum: &mut Blocked<R>, part: View<'_, R>) {
             *sum += part;
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::{forward, forward_from};
+    use crate::graph::{Init, Keep};
+    use crate::layers::{Add, Conv, MaxPool, Relu};
+    use crate::trace::Mode;
+    use ndarray::Array4;
+
+    #[test]
+    fn parts_of_a_pass_and_of_a_walk_give_the_bits_of_the_whole() {
+        let graph = Graph::builder("skip", [1, 6, 6])
+            .layer("conv1", Conv::new(3, 3).pad(1))
+            .layer("relu1", Relu)
+            .layer("conv2", Conv::new(3, 3).pad(1))
+            .layer_from("add", Add, &["conv2", "relu1"])
+            .layer("pool", MaxPool::new(3).stride(1))
+            .build()
+            .unwrap();
+        let params: Params<f64> = graph.init(Init::He, 3);
+        let x = Array4::from_shape_fn((2, 1, 6, 6), |(n, _, h, w)| ((n * 36 + h * 6 + w) as f64 * 1.7).sin());
+        let mut trace = forward(&graph, &params, &Blocked::from_array4(x.view(), 1), Mode::Eval).unwrap();
+        assert_eq!(graph.frontier(3), [2, 3]);
+        let whole = trace.output().to_array4();
+        trace.slot_mut(5).unwrap().fill(f64::NAN);
+        forward_from(&graph, &params, &mut trace, 3).unwrap();
+        assert_eq!(trace.output().to_array4(), whole);
+
+        let plan = Plan::new(&graph, 2, Keep::Everything);
+        let rules = RuleSet::gradient();
+        let signal_at = |to: usize, slot: usize| {
+            let mut signals = plan.signals(&graph);
+            signals.seed_mut(&graph, &trace, 5).fill(0.5);
+            let how =
+                Walk { from: 5, rules: &rules, gradients: None, to_input: true, through_softmax: false };
+            walk_to(&graph, &params, &trace, &mut signals, how, to).unwrap();
+            signals.slot(slot).map(Blocked::to_array4)
+        };
+        assert_eq!(signal_at(2, 2), signal_at(0, 2));
+        assert!(signal_at(2, 2).is_some() && signal_at(2, 1).is_none());
+    }
 }

@@ -174,6 +174,12 @@ impl Graph {
         &self.readers[slot]
     }
 
+    /// The slots up to `slot` that layers after it read: all that the rest of the net depends on. Only `slot` itself
+    /// where no other path leads around it.
+    pub fn frontier(&self, slot: usize) -> Vec<usize> {
+        (0..=slot).filter(|&s| self.readers[s].iter().any(|&(layer, _)| layer >= slot)).collect()
+    }
+
     /// The slot of that name. Errors: an unknown name.
     pub fn slot(&self, name: &str) -> Result<usize> {
         let slot = self.names.iter().position(|n| n == name);
