@@ -11,9 +11,14 @@ pub mod canvas;
 pub mod color;
 pub mod error;
 pub mod font;
+pub mod gallery;
 pub mod number;
+pub mod overlay;
 pub mod resize;
 pub mod scale;
+mod sheet;
+pub mod tiles;
+pub mod weights;
 
 pub use canvas::Canvas;
 pub use color::{ColorMap, Rgb};
