@@ -124,7 +124,7 @@ mod tests {
         let image = denormalise(x.view(), &[0.1307], &[0.3081]).unwrap();
         assert_eq!(pixels(image.view()).unwrap(), arr2(&[[color::BLACK, color::WHITE]]));
         assert!(denormalise(x.view(), &[0.1, 0.2], &[1.0]).is_err());
-        assert!(pixels(ndarray::Array3::zeros((2, 1, 1)).view()).is_err());
+        assert!(pixels(Array3::zeros((2, 1, 1)).view()).is_err());
         let rgb = array![[[1.0f32]], [[0.5]], [[f32::NAN]]];
         assert_eq!(pixels(rgb.view()).unwrap(), arr2(&[[[255, 128, 0]]]));
     }

@@ -50,9 +50,9 @@ impl<'a> FeatureMaps<'a> {
             let problem = format!("{channels} maps of {h}x{w} cells, at most {} shown", self.limit);
             return Err(Error::shape("feature maps", problem, "give at least one map and one cell"));
         }
-        let facts = Facts::of(&self.maps);
+        let facts = Facts::of(self.maps);
         let style = self.style.unwrap_or_else(|| Style::auto(&facts));
-        let range = Range::of(&self.maps, style.mode);
+        let range = Range::of(self.maps, style.mode);
         if h * w == 1 {
             self.draw_vector(&facts, style, range)
         } else {
@@ -82,7 +82,7 @@ impl<'a> FeatureMaps<'a> {
         let mut sheet = Sheet::new(&self.title, &notes, width, height, Some(&bar))?;
         for (k, map) in self.maps.axis_iter(Axis(0)).take(shown).enumerate() {
             let (x, y) = (sheet.x + k % columns * tile.cell_width, sheet.y + k / columns * tile.cell_height);
-            let range = if self.scope == Scope::Shared { range } else { Range::of(&map, style.mode) };
+            let range = if self.scope == Scope::Shared { range } else { Range::of(map, style.mode) };
             tile.draw(&mut sheet.canvas, x, y, k, map, &style, &range);
         }
         Ok(sheet.canvas)
@@ -180,7 +180,7 @@ impl Tile {
         canvas.text(x, y, &format!("#{index}"), self.text, INK);
         canvas.map(x, top, map, style, range, self.factor);
         canvas.frame(x, top, width, height, FAINT);
-        let facts = Facts::of(&map);
+        let facts = Facts::of(map);
         if facts.flat() == Some(Flat::AllZero) {
             canvas.cross(x, top, width, height, DEAD);
         }
@@ -198,7 +198,7 @@ fn labels(facts: &Facts) -> [String; 2] {
         format!("{name} {}", if text.len() > 6 { significant(v.into(), 2) } else { text })
     };
     match facts.flat() {
-        Some(Flat::AllZero) => ["dead: 0".into(), "everywhere".into()],
+        Some(Flat::AllZero) => ["max 0".into(), "all zero".into()],
         Some(Flat::Constant) => ["constant".into(), short(facts.max.into())],
         Some(Flat::NotFinite) => ["not finite".into(), String::new()],
         None if facts.min < 0.0 => [extreme("min", facts.min), extreme("max", facts.max)],

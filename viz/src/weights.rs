@@ -55,11 +55,11 @@ impl<'a> Kernels<'a> {
     }
 
     fn range(&self) -> Range {
-        Range::of(&self.weights, Mode::Symmetric)
+        Range::of(self.weights, Mode::Symmetric)
     }
 
     fn own_range(&self, kernel: ArrayView3<'_, f32>) -> Range {
-        if self.scope == Scope::Shared { self.range() } else { Range::of(&kernel, Mode::Symmetric) }
+        if self.scope == Scope::Shared { self.range() } else { Range::of(kernel, Mode::Symmetric) }
     }
 
     fn bar(&self, style: Style, meaning: &str) -> Bar {
@@ -123,7 +123,7 @@ impl<'a> Kernels<'a> {
                 canvas.map(x, top, kernel.index_axis(Axis(0), 0), &style, &range, factor);
             }
             canvas.frame(x, top, w * factor, h * factor, FAINT);
-            let largest = short(Range::of(&kernel, Mode::Symmetric).hi.into());
+            let largest = short(Range::of(kernel, Mode::Symmetric).hi.into());
             canvas.text(x, top + h * factor + 5, &font::fit(&largest, TEXT, cell_width - 4), TEXT, INK);
         }
         Ok(sheet.canvas)
