@@ -1,6 +1,5 @@
 //! Golden values, layer by layer: forward, pull-backs, parameter gradients, switches, statistics and losses, for both
 //! number types, both numbers of lanes and every instruction set that this machine has.
-#![allow(clippy::unwrap_used)] // helpers of tests, too
 
 use glassbox_engine::Graph;
 use glassbox_engine::Real;
