@@ -163,6 +163,20 @@ impl Canvas {
         self.text(left, y, &text, size, color);
     }
 
+    /// Writes a line of text upwards, turned a quarter to the left, with its first letter's lower left corner at (x, y).
+    pub fn text_up(&mut self, x: usize, y: usize, text: &str, size: usize, color: Rgb) {
+        for (i, c) in font::spell(text).chars().enumerate() {
+            for dy in 0..font::HEIGHT * size {
+                for dx in 0..font::WIDTH * size {
+                    let up = i * font::ADVANCE * size + dx;
+                    if up <= y && font::pixel(c, size, dx, dy) {
+                        self.set(x + dy, y - up, color);
+                    }
+                }
+            }
+        }
+    }
+
     /// Draws a colour bar of `width` pixels and [`BAR_HEIGHT`] with its left upper corner at (x, y): the colours, five
     /// ticks, and the values at the ends and in the middle.
     pub fn color_bar(&mut self, x: usize, y: usize, width: usize, style: &Style, range: &Range) {

@@ -7,16 +7,21 @@
 //! From values to a picture: [`scale`] finds the range, [`color`] the colours, [`resize`] the size, and the
 //! figures compose them on a [`canvas`] with titles, numbers and a scale bar.
 
+pub mod architecture;
 pub mod canvas;
 pub mod color;
+pub mod confusion;
+pub mod curves;
 pub mod error;
 pub mod font;
 pub mod gallery;
+pub mod histogram;
 pub mod number;
 pub mod overlay;
 pub mod resize;
 pub mod scale;
 mod sheet;
+mod svg;
 pub mod tiles;
 pub mod weights;
 
