@@ -6,6 +6,9 @@
 pub mod conv;
 pub mod dense;
 pub mod par;
+mod simd;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, Result};
 use crate::window::Window;
@@ -15,16 +18,19 @@ use crate::window::Window;
 pub enum Isa {
     /// Plain loops, any machine.
     Portable,
+    /// AVX-512 (x86-64).
+    Avx512,
 }
 
 impl Isa {
     /// All of them, slowest first.
-    pub const ALL: &'static [Isa] = &[Isa::Portable];
+    pub const ALL: &'static [Isa] = &[Isa::Portable, Isa::Avx512];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
+            Isa::Avx512 => "avx512",
         }
     }
 
@@ -32,12 +38,23 @@ impl Isa {
     pub fn available(self) -> bool {
         match self {
             Isa::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => std::arch::is_x86_feature_detected!("avx512f"),
+            #[allow(unreachable_patterns)]
+            _ => false,
         }
     }
 
     /// The fastest one that this machine has.
     pub fn detect() -> Self {
         Self::ALL.iter().copied().rev().find(|isa| isa.available()).unwrap_or(Isa::Portable)
+    }
+
+    /// Runs `rounds` of independent multiply-adds in registers and returns their floating-point operations, for whoever
+    /// wants to time this core's peak. `None` for the portable loops, which have no peak of their own.
+    pub fn multiply_adds(self, rounds: usize) -> Option<usize> {
+        assert!(self.available(), "this machine has no {}", self.name());
+        simd::chains(self, rounds)
     }
 
     /// By name. Errors: an unknown name, or one that this machine lacks.
@@ -186,13 +203,36 @@ macro_rules! portable {
     };
 }
 
+#[cfg(target_arch = "x86_64")]
+macro_rules! simd {
+    ($isa:ident, $type:ty) => {
+        Kernels::<f32> {
+            isa: Isa::$isa,
+            conv_forward: simd::conv::forward::<$type>,
+            conv_pull: simd::conv::pull::<$type>,
+            conv_pull_weight: simd::conv::pull_weight::<$type>,
+            conv_scratch: simd::conv::scratch,
+            dense_forward: dense::forward,
+            dense_pull: dense::pull,
+            dense_pull_weight: dense::pull_weight,
+            dense_scratch: dense::scratch,
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+static AVX512: Kernels<f32> = simd!(Avx512, simd::avx512::Avx512);
+
 static PORTABLE_F32: Kernels<f32> = portable!(f32);
 static PORTABLE_F64: Kernels<f64> = portable!(f64);
 
-/// The `f32` kernels of an instruction set.
+/// The `f32` kernels of an instruction set. Panics where this machine lacks it; [`Isa::named`] never names such a one.
 pub(crate) fn table_f32(isa: Isa) -> &'static Kernels<f32> {
+    assert!(isa.available(), "this machine has no {}", isa.name());
     match isa {
-        Isa::Portable => &PORTABLE_F32,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => &AVX512,
+        _ => &PORTABLE_F32,
     }
 }
 

@@ -41,3 +41,14 @@ pub fn chunks2<A: Send, B: Send>(
         job(i, a, b);
     }
 }
+
+/// Runs `job(0)`, ..., `job(count - 1)`, in any order and on any thread; the jobs must not depend on each other.
+pub fn jobs(count: usize, job: impl Fn(usize) + Sync + Send) {
+    #[cfg(feature = "parallel")]
+    {
+        use rayon::prelude::*;
+        (0..count).into_par_iter().for_each(job);
+    }
+    #[cfg(not(feature = "parallel"))]
+    (0..count).for_each(job);
+}

@@ -1,0 +1,48 @@
+//! AVX-512: a vector is one 512-bit register; 32 of them.
+#![allow(unsafe_code)]
+
+use super::Simd;
+use std::arch::x86_64::*;
+
+/// AVX-512 (the foundation instructions are enough).
+#[derive(Clone, Copy)]
+pub struct Avx512;
+
+impl Simd for Avx512 {
+    type V = __m512;
+
+    const CHANNELS: usize = 8;
+
+    const INNER: [usize; 2] = [8, 3];
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: __m512) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_storeu_ps(to, v) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    tiles! {
+        Avx512, "avx512f",
+        outer: 1 => [8, 4, 1], 2 => [8, 4, 1], 3 => [6, 3, 1], 4 => [6, 2, 1], 5 => [4, 2, 1], 6 => [4, 2, 1], 7 => [3, 1], 8 => [3, 1];
+        inner: 1 => [1, 2, 3], 2 => [1, 2, 3], 3 => [1, 2, 3], 4 => [1, 2, 3], 5 => [1, 2, 3], 6 => [1, 2, 3], 7 => [1, 2, 3], 8 => [1, 2, 3];
+        chains: 16
+    }
+}

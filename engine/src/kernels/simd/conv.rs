@@ -1,0 +1,378 @@
+//! Convolution by tiles: forward, data gradient, weight gradient, blocks of sixteen images.
+//!
+//! Forward and data gradient are one sweep: a job is one image block and one part of the written channels; its pixels
+//! go by classes that read the same taps ([`Axis::runs`]), and each number is summed over (channel, row, column). They
+//! differ in the axes and in how the weights are packed: `[part][read channel][kh][kw][channel of the part]`.
+//!
+//! The weight gradient's job is one part of the output channels, one of the input channels and all taps (or one kernel
+//! row, where jobs would be few); it walks the image blocks in order, so no sum is shared between threads.
+#![allow(unsafe_code)]
+
+use super::axis::Axis;
+use super::{MOST, Parts, Shared, Simd, WIDTH, inner, outer};
+use crate::kernels::{ConvGeometry, conv as portable, par};
+use std::ops::Range;
+
+/// Jobs of the weight gradient below which kernel rows become jobs of their own.
+const FEW_JOBS: usize = 16;
+
+/// Output pixels that a weight-gradient tile should see before its sums are folded.
+const PIXELS_PER_FOLD: usize = 512;
+
+/// Scratch: the packed weights.
+pub fn scratch(g: &ConvGeometry) -> usize {
+    if g.lanes == 1 { 0 } else { g.weight_len() }
+}
+
+/// Forward. See [`crate::kernels::ConvForward`].
+pub fn forward<S: Simd>(
+    g: &ConvGeometry,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+    scratch: &mut [f32],
+) {
+    if g.lanes == 1 {
+        return portable::forward(g, x, weight, bias, y, scratch);
+    }
+    g.check(x, weight, y);
+    let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
+    let sweep = Sweep {
+        blocks: g.blocks,
+        groups: g.groups,
+        read: ci,
+        written: co,
+        read_size: g.input,
+        written_size: g.output,
+        kernel: g.window.kernel,
+        axes: [0, 1].map(|a| Axis::forward(g.window, a, g.input[a], g.output[a])),
+    };
+    let taps = sweep.taps();
+    sweep.run::<S>(x, weight, [ci * taps, taps], bias, y, scratch);
+}
+
+/// Data gradient. See [`crate::kernels::ConvPull`].
+pub fn pull<S: Simd>(g: &ConvGeometry, dy: &[f32], weight: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
+    if g.lanes == 1 {
+        return portable::pull(g, dy, weight, dx, scratch);
+    }
+    g.check(dx, weight, dy);
+    let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
+    let sweep = Sweep {
+        blocks: g.blocks,
+        groups: g.groups,
+        read: co,
+        written: ci,
+        read_size: g.output,
+        written_size: g.input,
+        kernel: g.window.kernel,
+        axes: [0, 1].map(|a| Axis::back(g.window, a, g.input[a], g.output[a])),
+    };
+    let taps = sweep.taps();
+    sweep.run::<S>(dy, weight, [taps, ci * taps], None, dx, scratch);
+}
+
+/// What forward and data gradient have in common. Channels are those of one group.
+struct Sweep {
+    blocks: usize,
+    groups: usize,
+    read: usize,
+    written: usize,
+    read_size: [usize; 2],
+    written_size: [usize; 2],
+    kernel: [usize; 2],
+    axes: [Axis; 2],
+}
+
+impl Sweep {
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// `to [blocks][groups * written][size][16]` from `from [blocks][groups * read][size][16]`. The weights of one group
+    /// follow those of another; in a group, the next written and the next read channel are `steps` apart.
+    fn run<S: Simd>(
+        &self,
+        from: &[f32],
+        weight: &[f32],
+        steps: [usize; 2],
+        bias: Option<&[f32]>,
+        to: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let parts = Parts::new(self.written, S::CHANNELS);
+        let packed = &mut scratch[..weight.len()];
+        self.pack(weight, steps, parts, packed);
+        let packed = &*packed;
+        assert!(bias.is_none_or(|b| b.len() == self.groups * self.written), "one bias per output channel");
+        let to = Shared(to.as_mut_ptr());
+        par::jobs(self.blocks * self.groups * parts.count, |job| {
+            let (block, group, part) = (
+                job / parts.count / self.groups,
+                job / parts.count % self.groups,
+                parts.get(job % parts.count),
+            );
+            let mut start = [0.0; MOST];
+            if let Some(bias) = bias {
+                start[..part.len()].copy_from_slice(&bias[group * self.written..][part.clone()]);
+            }
+            self.part::<S>(block, group, part, from, packed, start, to);
+        });
+    }
+
+    /// Packs the weights, `[group][part][read][kh][kw][channel of the part]`.
+    fn pack(&self, weight: &[f32], steps: [usize; 2], parts: Parts, packed: &mut [f32]) {
+        let taps = self.taps();
+        let group_len = self.written * self.read * taps;
+        assert_eq!((weight.len(), packed.len()), (self.groups * group_len, self.groups * group_len));
+        let packed = Shared(packed.as_mut_ptr());
+        par::jobs(self.groups * parts.count, |job| {
+            let (group, part) = (job / parts.count, parts.get(job % parts.count));
+            let from = &weight[group * group_len..][..group_len][part.start * steps[0]..];
+            let (start, len) =
+                (group * group_len + part.start * self.read * taps, part.len() * self.read * taps);
+            // SAFETY: the parts of all groups lie one behind the other in `packed`, whose length is asserted above.
+            let to = unsafe { std::slice::from_raw_parts_mut(packed.at(start), len) };
+            match part.len() {
+                8 => pack_part::<8>(from, steps, self.read, taps, to),
+                6 => pack_part::<6>(from, steps, self.read, taps, to),
+                n => {
+                    for (i, to) in to.iter_mut().enumerate() {
+                        let (c, tap, read) = (i % n, i / n % taps, i / n / taps);
+                        *to = from[c * steps[0] + read * steps[1] + tap];
+                    }
+                }
+            }
+        });
+    }
+
+    /// One image block, one part of a group's written channels.
+    #[allow(clippy::too_many_arguments)]
+    fn part<S: Simd>(
+        &self,
+        block: usize,
+        group: usize,
+        part: Range<usize>,
+        from: &[f32],
+        packed: &[f32],
+        start: [f32; MOST],
+        to: Shared,
+    ) {
+        let (taps, n) = (self.taps(), part.len());
+        let [read_w, written_w] = [self.read_size[1] * WIDTH, self.written_size[1] * WIDTH];
+        let read_plane = self.read_size[0] * read_w;
+        let written_plane = self.written_size[0] * written_w;
+        let from = &from[(block * self.groups + group) * self.read * read_plane..][..self.read * read_plane];
+        let packed =
+            &packed[(group * self.written + part.start) * self.read * taps..][..n * self.read * taps];
+        let to = to.at(((block * self.groups + group) * self.written + part.start) * written_plane);
+        for rows in self.axes[0].runs() {
+            for columns in self.axes[1].runs() {
+                let none = rows.taps == 0 || columns.taps == 0;
+                let tap = if none { 0 } else { rows.tap * self.kernel[1] + columns.tap };
+                let job = outer::Job {
+                    channels: if none { 0 } else { self.read },
+                    taps: [rows.taps, columns.taps],
+                    x: from.as_ptr().wrapping_add(rows.source * read_w + columns.source * WIDTH),
+                    x_channel: read_plane,
+                    x_tap: [rows.source_tap * read_w as isize, columns.source_tap * WIDTH as isize],
+                    x_pixel: [rows.source_step * read_w, columns.source_step * WIDTH],
+                    weight: packed.as_ptr().wrapping_add(tap * n),
+                    weight_channel: taps * n,
+                    weight_tap: [rows.tap_step * self.kernel[1] * n, columns.tap_step * n],
+                    start,
+                    y: to.wrapping_add(rows.first * written_w + columns.first * WIDTH),
+                    y_channel: written_plane,
+                    y_pixel: [rows.step * written_w, columns.step * WIDTH],
+                    pixels: [rows.count, columns.count],
+                };
+                // SAFETY: the slices above hold the read channels and the packed weights of this job; runs stay inside
+                // both images; the written planes are this job's own and inside `to`, whose length the caller checked.
+                unsafe { S::outer(n, &job) };
+            }
+        }
+    }
+}
+
+/// The weights of C written channels, `[read][taps][C]`.
+fn pack_part<const C: usize>(from: &[f32], steps: [usize; 2], read: usize, taps: usize, to: &mut [f32]) {
+    let to = to.as_chunks_mut::<C>().0;
+    for channel in 0..read {
+        let to = &mut to[channel * taps..][..taps];
+        for c in 0..C {
+            let from = &from[c * steps[0] + channel * steps[1]..][..taps];
+            for (to, &w) in to.iter_mut().zip(from) {
+                to[c] = w;
+            }
+        }
+    }
+}
+
+/// Parameter gradients. See [`crate::kernels::ConvPullWeight`].
+pub fn pull_weight<S: Simd>(
+    g: &ConvGeometry,
+    x: &[f32],
+    dy: &[f32],
+    dweight: &mut [f32],
+    dbias: Option<&mut [f32]>,
+    scratch: &mut [f32],
+) {
+    if g.lanes == 1 {
+        return portable::pull_weight(g, x, dy, dweight, dbias, scratch);
+    }
+    g.check(x, dweight, dy);
+    let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
+    let (outs, ins) = (Parts::new(co, S::INNER[0]), Parts::new(ci, S::INNER[1]));
+    let few = g.groups * outs.count * ins.count < FEW_JOBS;
+    let row_jobs = if few { g.window.kernel[0] } else { 1 };
+    let to = Shared(dweight.as_mut_ptr());
+    par::jobs(g.groups * outs.count * ins.count * row_jobs, |job| {
+        let (row, job) = (job % row_jobs, job / row_jobs);
+        let (ins_at, job) = (job % ins.count, job / ins.count);
+        let rows = if few { row..row + 1 } else { 0..g.window.kernel[0] };
+        let part =
+            WeightPart { g, group: job / outs.count, outs: outs.get(job % outs.count), ins: ins.get(ins_at) };
+        part.run::<S>(rows, x, dy, to);
+    });
+    if let Some(dbias) = dbias {
+        let plane = g.output[0] * g.output[1] * g.lanes;
+        portable::bias(dy, g.blocks, plane, dbias);
+    }
+}
+
+/// The weights between a part of a group's output channels and one of its input channels.
+struct WeightPart<'a> {
+    g: &'a ConvGeometry,
+    group: usize,
+    outs: Range<usize>,
+    ins: Range<usize>,
+}
+
+impl WeightPart<'_> {
+    /// The taps of `rows` of the kernel. Blocks are walked in chunks that are large enough to pay for folding the sums
+    /// and, taken tap by tap, small enough to stay in the cache.
+    fn run<S: Simd>(&self, rows: Range<usize>, x: &[f32], dy: &[f32], to: Shared) {
+        let g = self.g;
+        let chunk = PIXELS_PER_FOLD.div_ceil((g.output[0] * g.output[1]).max(1));
+        for u in rows.clone() {
+            for v in 0..g.window.kernel[1] {
+                self.clear([u, v], to);
+            }
+        }
+        for first in (0..g.blocks).step_by(chunk) {
+            let blocks = first..(first + chunk).min(g.blocks);
+            for u in rows.clone() {
+                if g.c_in == g.groups {
+                    self.kernel_row::<S>(u, &blocks, x, dy, to);
+                } else {
+                    for v in 0..g.window.kernel[1] {
+                        let columns = g.window.outputs_of_tap(1, v, g.input[1], g.output[1]);
+                        self.rectangle::<S>([u, v], columns, &blocks, None, x, dy, to);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One input channel: neighbouring taps of a kernel row take the place of input channels, over the columns that all
+    /// of them read; then the columns at the edges, tap by tap.
+    fn kernel_row<S: Simd>(&self, u: usize, blocks: &Range<usize>, x: &[f32], dy: &[f32], to: Shared) {
+        let g = self.g;
+        let of = |v| g.window.outputs_of_tap(1, v, g.input[1], g.output[1]);
+        let parts = Parts::new(g.window.kernel[1], S::INNER[1]);
+        for taps in (0..parts.count).map(|i| parts.get(i)) {
+            let start = taps.clone().map(|v| of(v).start).max().unwrap_or(0);
+            let end = taps.clone().map(|v| of(v).end).min().unwrap_or(0).max(start);
+            self.rectangle::<S>([u, taps.start], start..end, blocks, Some(taps.len()), x, dy, to);
+            for v in taps {
+                let own = of(v);
+                let left = own.start..own.end.min(start);
+                let right = own.start.max(end)..own.end;
+                for columns in [left, right] {
+                    self.rectangle::<S>([u, v], columns, blocks, None, x, dy, to);
+                }
+            }
+        }
+    }
+
+    /// Adds the products over output `columns` and all rows that tap [u, v] reads, for all input channels of the part,
+    /// or for `taps` neighbouring taps of its only one.
+    #[allow(clippy::too_many_arguments)]
+    fn rectangle<S: Simd>(
+        &self,
+        [u, v]: [usize; 2],
+        columns: Range<usize>,
+        blocks: &Range<usize>,
+        taps: Option<usize>,
+        x: &[f32],
+        dy: &[f32],
+        to: Shared,
+    ) {
+        let g = self.g;
+        let rows = g.window.outputs_of_tap(0, u, g.input[0], g.output[0]);
+        if rows.is_empty() || columns.is_empty() {
+            return;
+        }
+        let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
+        let [x_row, dy_row] = [g.input[1] * WIDTH, g.output[1] * WIDTH];
+        let (x_plane, dy_plane) = (g.input[0] * x_row, g.output[0] * dy_row);
+        let source = |a: usize, o: usize, tap: usize| {
+            o * g.window.stride[a] + tap * g.window.dilation[a] - g.window.pad[a]
+        };
+        let x_channel = blocks.start * g.c_in + self.group * ci + self.ins.start;
+        let dy_channel = blocks.start * g.c_out + self.group * co + self.outs.start;
+        let job = inner::Job {
+            blocks: blocks.len(),
+            pixels: [rows.len(), columns.len()],
+            dy: dy[dy_channel * dy_plane + rows.start * dy_row + columns.start * WIDTH..].as_ptr(),
+            dy_plane,
+            dy_block: g.c_out * dy_plane,
+            dy_pixel: [dy_row, WIDTH],
+            x: x[x_channel * x_plane
+                + source(0, rows.start, u) * x_row
+                + source(1, columns.start, v) * WIDTH..]
+                .as_ptr(),
+            x_plane: if taps.is_some() { g.window.dilation[1] * WIDTH } else { x_plane },
+            x_block: g.c_in * x_plane,
+            x_pixel: [g.window.stride[0] * x_row, g.window.stride[1] * WIDTH],
+        };
+        let sizes = [self.outs.len(), taps.unwrap_or(self.ins.len())];
+        let mut sums = inner::Sums([0.0; 24 * WIDTH]);
+        // SAFETY: the channels, blocks, rows and columns lie in arrays whose lengths the caller checked, and every pixel
+        // of the rectangle reads real input at each of the taps.
+        unsafe { S::inner(sizes, &job, &mut sums) };
+        let mut values = [0.0; 24];
+        inner::fold(&sums, &mut values[..sizes[0] * sizes[1]]);
+        let step = if taps.is_some() { [0, 1] } else { [1, 0] };
+        self.add([u, v], step, sizes[1], &values, to);
+    }
+
+    /// Where the weight between two channels of the group at tap [u, v] lies.
+    fn place(&self, o: usize, c: usize, [u, v]: [usize; 2]) -> usize {
+        let g = self.g;
+        let ([kh, kw], ci, co) = (g.window.kernel, g.c_in / g.groups, g.c_out / g.groups);
+        (((self.group * co + o) * ci + c) * kh + u) * kw + v
+    }
+
+    /// Zeroes the weights of a tap.
+    fn clear(&self, tap: [usize; 2], to: Shared) {
+        for o in self.outs.clone() {
+            for c in self.ins.clone() {
+                // SAFETY: both channels and the tap exist, and no other job has them.
+                unsafe { *to.at(self.place(o, c, tap)) = 0.0 };
+            }
+        }
+    }
+
+    /// Adds `values [outs][count]` to the weights of tap [u, v]; the next value of a row is `step` (channels, taps) on.
+    fn add(&self, [u, v]: [usize; 2], step: [usize; 2], count: usize, values: &[f32; 24], to: Shared) {
+        for (o, values) in self.outs.clone().zip(values.chunks_exact(count)) {
+            for (j, value) in values.iter().enumerate() {
+                let place = self.place(o, self.ins.start + j * step[0], [u, v + j * step[1]]);
+                // SAFETY: both channels and the tap exist, and no other job has them.
+                unsafe { *to.at(place) += value };
+            }
+        }
+    }
+}

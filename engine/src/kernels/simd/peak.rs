@@ -1,0 +1,34 @@
+//! Independent chains of multiply-adds in registers: what the machine can do at most.
+#![allow(unsafe_code)]
+
+use super::{Simd, WIDTH};
+
+/// Floating-point operations per round of N chains.
+pub fn operations(chains: usize) -> usize {
+    2 * WIDTH * chains
+}
+
+/// `rounds` multiply-adds in each of N chains; returns their sum, so that nobody leaves them out.
+///
+/// # Safety
+///
+/// The machine has S's instructions.
+#[inline(always)]
+pub unsafe fn chains<S: Simd, const N: usize>(rounds: usize) -> f32 {
+    let mut out = [0.0; WIDTH];
+    // SAFETY: the caller's promise; `out` holds one vector.
+    unsafe {
+        let (a, b) = (S::splat(std::hint::black_box(0.999)), S::splat(0.001));
+        let mut sums = [b; N];
+        for _ in 0..rounds {
+            for n in 0..N {
+                sums[n] = S::fma(sums[n], a, b);
+            }
+        }
+        for n in 1..N {
+            sums[0] = S::fma(sums[n], a, sums[0]);
+        }
+        S::store(out.as_mut_ptr(), sums[0]);
+    }
+    out.iter().sum()
+}
