@@ -1,7 +1,7 @@
 //! Speed of the kernels per layer shape and instruction set: GFLOP/s in real multiply-adds (padded taps left out) and
 //! percent of the multiply-add peak of the same cores, measured in the same run.
 //!
-//! `cargo run --release --example kernels -- [isa ...] [key=value ...]`, with the keys `layer` (part of a layer's name),
+//! `cargo run --release -p glassbox-engine --example kernels -- [isa ...] [key=value ...]`, with the keys `layer` (part of a layer's name),
 //! `threads` (default "1,2"), `batch` (default 64) and `ms` (time per figure, default 200). Each figure is the best of
 //! many calls; on a shared machine trust that more than any mean.
 

@@ -218,7 +218,7 @@ pub fn fold<R: Real, const L: usize>(mut parts: [R; L]) -> R {
     let mut half = L / 2;
     while half > 0 {
         for l in 0..half {
-            parts[l] = parts[l] + parts[l + half];
+            parts[l] += parts[l + half];
         }
         half /= 2;
     }

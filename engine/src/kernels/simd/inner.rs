@@ -4,6 +4,8 @@
 //! sums that [`fold`] adds as a fixed tree. The fold is a function of its own: inlined after the loop it makes the
 //! compiler keep the sums in memory inside the loop, at half the speed.
 #![allow(unsafe_code)]
+// Constant trip counts over arrays of registers read as what they become.
+#![allow(clippy::needless_range_loop)]
 
 use super::{Simd, WIDTH};
 

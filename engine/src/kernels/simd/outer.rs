@@ -4,6 +4,8 @@
 //! so that the sums stay in registers; other counts are instances of their own. Eight channels x three pixels on
 //! 512-bit registers take 24 sums, 3 inputs and a weight of 32 registers.
 #![allow(unsafe_code)]
+// Constant trip counts over arrays of registers read as what they become.
+#![allow(clippy::needless_range_loop)]
 
 use super::{MOST, Simd};
 

@@ -1,5 +1,7 @@
 //! Independent chains of multiply-adds in registers: what the machine can do at most.
 #![allow(unsafe_code)]
+// Constant trip counts over arrays of registers read as what they become.
+#![allow(clippy::needless_range_loop)]
 
 use super::{Simd, WIDTH};
 
