@@ -102,9 +102,10 @@ pub fn architecture(title: &str, boxes: &[Box]) -> Result<String> {
     }
     // Shapes last, over the arrows: one label serves all arrows that leave a box.
     for (i, b) in boxes.iter().enumerate().filter(|(i, _)| boxes.iter().any(|b| b.inputs.contains(i))) {
-        let (x, y) = places.corner(i);
-        let font = Font { size: 11.5, color: "#40404a", ..PLAIN };
-        svg.text(x + places.wide / 2.0 + 7.0, y + BOX_HEIGHT + 15.0, &b.shape, font);
+        let (x, y) = places.at(i);
+        let (side, anchor) = if places.leaves_to_the_right(i) { (-7.0, "end") } else { (7.0, "start") };
+        let font = Font { size: 11.5, color: "#40404a", anchor, ..PLAIN };
+        svg.text(x + side, y + BOX_HEIGHT + 15.0, &b.shape, font);
     }
     Ok(svg.finish())
 }
@@ -204,6 +205,13 @@ impl Places {
     fn corner(&self, node: usize) -> (f64, f64) {
         let (x, y) = self.at(node);
         (x - self.wide / 2.0, y)
+    }
+
+    /// Whether an arrow leaves to the right and none to the left, so that the left side is free for its label.
+    fn leaves_to_the_right(&self, node: usize) -> bool {
+        let from = &self.nodes[node];
+        let turns = |sign: f64| from.below.iter().any(|&n| sign * (self.nodes[n].x - from.x) > 8.0);
+        turns(1.0) && !turns(-1.0)
     }
 
     fn edge(&self, svg: &mut Svg, from: usize, to: usize, slot: usize) {
@@ -314,11 +322,11 @@ fn spread(nodes: &mut [Node], order: &[Vec<usize>], wide: f64) {
                     offset += half(&nodes[step[p - 1]]) + half(&nodes[i]);
                 }
                 let near = if down { &nodes[i].above } else { &nodes[i].below };
-                let pull = |n: usize| if nodes[n].bend == nodes[i].bend { 1.0 } else { 0.02 };
+                let pull = |n: usize| if nodes[n].bend == nodes[i].bend { 1.0 } else { 1e-3 };
                 let weight: f64 = near.iter().map(|&n| pull(n)).sum();
                 let sum: f64 = near.iter().map(|&n| pull(n) * nodes[n].x).sum();
                 let wish = if near.is_empty() { nodes[i].x } else { sum / weight };
-                wishes.push((wish - offset, if nodes[i].bend { 0.05 } else { 1.0 }));
+                wishes.push((wish - offset, if nodes[i].bend { 1e-3 } else { 1.0 }));
                 offsets.push(offset);
             }
             for ((&i, x), offset) in step.iter().zip(isotonic(&wishes)).zip(offsets) {

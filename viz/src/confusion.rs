@@ -29,7 +29,7 @@ pub fn confusion(title: &str, classes: &[String], counts: ArrayView2<'_, u64>) -
     let total: u64 = counts.sum();
     let right: u64 = counts.diag().sum();
     let accuracy = if total > 0 { percent(right as f64 / total as f64) } else { "no sample".into() };
-    let heading = format!("{title}: {accuracy} right ({} of {})", count(right), count(total));
+    let heading = format!("{title}: {accuracy} correct ({} of {})", count(right), count(total));
     let notes = [NOTE.to_string()];
     let style = Style { map: &VIRIDIS, mode: Mode::MinMax };
     let range = Range { lo: 0.0, hi: 1.0, clipped: false };
@@ -121,7 +121,7 @@ mod tests {
         let canvas = confusion("test", &names(3), counts.view()).unwrap();
         let layout = Layout::new(&names(3), counts.view());
         let width = layout.gutter + 3 * layout.cell;
-        let body = Sheet::new("test: 88.9 % right (8 of 9)", &[NOTE.into()], width, 0, None).unwrap();
+        let body = Sheet::new("test: 88.9 % correct (8 of 9)", &[NOTE.into()], width, 0, None).unwrap();
         let at = |i: usize, j: usize| {
             canvas
                 .get(body.x + layout.gutter + j * layout.cell + 1, body.y + layout.head + i * layout.cell + 1)

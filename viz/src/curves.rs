@@ -47,9 +47,9 @@ pub struct Epoch {
     pub train_loss: Option<f64>,
     /// Mean loss over the test samples.
     pub test_loss: Option<f64>,
-    /// Share of training samples classified rightly.
+    /// Share of training samples classified correctly.
     pub train_accuracy: Option<f64>,
-    /// Share of test samples classified rightly.
+    /// Share of test samples classified correctly.
     pub test_accuracy: Option<f64>,
 }
 
@@ -79,14 +79,14 @@ pub fn curves(title: &str, epochs: &[Epoch], steps: &[(f64, f64)]) -> String {
     let charts = [
         chart(
             "Loss",
-            "mean cross-entropy (nats)",
+            "mean loss of a sample",
             loss,
             lowest.map(|(x, y)| (x, y, format!("best test {} (epoch {})", short(y), short(x)))),
             false,
         ),
         chart(
             "Accuracy",
-            "share classified rightly",
+            "samples classified correctly",
             accuracy,
             highest.map(|(x, y)| (x, y, format!("best test {:.2} % (epoch {})", 100.0 * y, short(x)))),
             true,

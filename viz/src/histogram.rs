@@ -75,7 +75,8 @@ fn panel(svg: &mut Svg, histogram: &Histogram, x_label: &str, (x, y): (f64, f64)
     let small = Font { size: 11.5, color: "#6e6e78", ..PLAIN };
     svg.text(left, y + 22.0, &histogram.title, Font { bold: true, ..PLAIN });
     let [below, above, nan] = histogram.outside;
-    let mut facts = format!("{} values", count(histogram.total()));
+    let most = histogram.counts.iter().copied().max().unwrap_or(0);
+    let mut facts = format!("{} values, tallest bin {}", count(histogram.total()), count(most));
     for (n, what) in [(below, "below"), (above, "above"), (nan, "NaN")] {
         if n > 0 {
             facts += &format!(", {} {what}", count(n));
@@ -83,7 +84,7 @@ fn panel(svg: &mut Svg, histogram: &Histogram, x_label: &str, (x, y): (f64, f64)
     }
     svg.text(left, y + 40.0, &facts, small);
     let (Some(&lo), Some(&hi)) = (histogram.edges.first(), histogram.edges.last()) else { return };
-    let highest = histogram.counts.iter().copied().max().unwrap_or(0).max(1);
+    let highest = most.max(1);
     let place = |v: f64| left + (v - lo) / (hi - lo).max(f64::MIN_POSITIVE) * (right - left);
     for (edges, &n) in histogram.edges.windows(2).zip(&histogram.counts).filter(|(_, n)| **n > 0) {
         let tall = (n as f64 / highest as f64 * (bottom - top)).max(1.0);

@@ -89,7 +89,7 @@ impl Svg {
         let weight = if font.bold { " font-weight=\"bold\"" } else { "" };
         self.put(format_args!(
             "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{}\" fill=\"{}\" text-anchor=\"{}\"{weight} stroke=\"#ffffff\" \
-             stroke-width=\"3\" stroke-opacity=\"0.85\" paint-order=\"stroke\">{}</text>\n",
+             stroke-width=\"4\" paint-order=\"stroke\">{}</text>\n",
             font.size,
             font.color,
             font.anchor,
