@@ -42,9 +42,9 @@ pub fn shuffled(shape: &[usize], salt: usize) -> ArrayD<f64> {
     let n: usize = shape.iter().product();
     // a stride that shares no factor with n visits every place once
     let stride = (n * 5 / 8 + salt..).find(|s| gcd(*s, n) == 1).unwrap_or(1);
-    // n odd would put a value on zero, so the grid is shifted by a quarter step
+    // a grid around zero would touch it, so this one is shifted by a quarter step
     let value = |i: usize| ((i * stride + salt) % n) as f64 + 0.75;
-    let values = (0..n).map(|i| 2.0 * value(i) / (n as f64 + 0.5) - 1.0).collect();
+    let values = (0..n).map(|i| 2.0 * value(i) / (n as f64 + 1.0) - 1.0).collect();
     ArrayD::from_shape_vec(IxDyn(shape), values).unwrap_or_else(|e| panic!("{e}"))
 }
 
