@@ -16,6 +16,7 @@ pub mod error;
 pub mod font;
 pub mod gallery;
 pub mod histogram;
+pub mod methods;
 pub mod number;
 pub mod overlay;
 pub mod resize;
