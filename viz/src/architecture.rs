@@ -105,6 +105,10 @@ pub fn architecture(title: &str, boxes: &[Box]) -> Result<String> {
         let (x, y) = places.at(i);
         let (side, anchor) = if places.leaves_to_the_right(i) { (-7.0, "end") } else { (7.0, "start") };
         let font = Font { size: 11.5, color: "#40404a", anchor, ..PLAIN };
+        // A white ground cuts the arrows that pass beneath the words.
+        let wide = 0.92 * width(&b.shape, font.size, false);
+        let ground = if anchor == "end" { x + side - wide } else { x + side };
+        svg.rect(ground, y + BOX_HEIGHT + 5.0, wide, 13.0, 0.0, "#ffffff", "none");
         svg.text(x + side, y + BOX_HEIGHT + 15.0, &b.shape, font);
     }
     Ok(svg.finish())
