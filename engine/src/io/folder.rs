@@ -46,7 +46,7 @@ pub fn create_fresh(path: impl AsRef<Path>) -> Result<()> {
     ))
 }
 
-fn make_parents(path: &Path) -> Result<()> {
+pub(super) fn make_parents(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|e| Error::io(path, "create the folder", e))
 }
 
