@@ -347,7 +347,7 @@ fn nan_and_infinity_reach_the_output_of_max_pooling_with_valid_switches() {
         let mut x = example.inputs(2).remove(0);
         x.fill(f64::NEG_INFINITY);
         x.as_slice_mut().unwrap()[0] = f64::NAN;
-        let run = example.run::<f32>(&[x.clone()], Setting::eval(16));
+        let run = example.run::<f32>(&[x], Setting::eval(16));
         let plane = example.shapes[0].plane() as u32;
         assert!(run.saved[0].switches().to_array4().iter().all(|&s| s < plane));
         assert!(run.y().iter().any(|v| v.is_nan()) && run.y().iter().any(|v| *v == f64::NEG_INFINITY));
