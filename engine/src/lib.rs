@@ -5,6 +5,7 @@ pub mod array;
 pub mod data;
 pub mod error;
 pub mod forward;
+pub mod gradcheck;
 pub mod graph;
 #[cfg(feature = "io")]
 pub mod io;

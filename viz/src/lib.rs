@@ -13,6 +13,7 @@ pub mod color;
 pub mod confusion;
 pub mod curves;
 pub mod error;
+pub mod figures;
 pub mod font;
 pub mod gallery;
 pub mod histogram;

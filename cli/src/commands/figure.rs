@@ -1,0 +1,94 @@
+//! `glassbox figure`: one composed figure.
+
+use crate::error::{Error, Result};
+use crate::net::{self, Net, NetArgs};
+use crate::pictures;
+use crate::run::data::DataArgs;
+use crate::run::log;
+use crate::{say, threads};
+use glassbox_engine::loss::CrossEntropy;
+use glassbox_engine::train::evaluate;
+use glassbox_viz::figures::{self, FIGURES, Images, Needs, Scene};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Draw a composed figure of a run or a net; without a name, list the figures
+///
+/// Example: glassbox figure feature-maps runs/lenet-1 --input digit.png --out maps
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Which figure (left out: list them)
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    net: NetArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Images: a .npy of shape [N,C,H,W] as the net sees it, or image files [default: one test image of each class]
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    input: Vec<PathBuf>,
+    /// Draw this layer only, where a figure draws layers
+    #[arg(long, value_name = "LAYER")]
+    layer: Option<String>,
+    /// Folder to write to
+    #[arg(long, value_name = "FOLDER", default_value = "figures")]
+    out: PathBuf,
+    /// Threads (0: one per processor)
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let Some(name) = &args.name else {
+        let rows: Vec<_> = FIGURES.iter().map(|f| vec![f.name.to_string(), f.summary.to_string()]).collect();
+        say::line(say::table(&["figure", "what it shows"], &rows, &[false; 2]));
+        return Ok(());
+    };
+    let figure = figures::named(name)?;
+    let net = args.net.load()?;
+    threads::with(args.threads, || {
+        let scene = scene(&args, &net, figure.needs)?;
+        let count = pictures::write(figure, &scene, &args.out)?;
+        if count == 0 {
+            return Err(Error::request(
+                format!("figure \"{name}\" found nothing to draw in model \"{}\"", net.graph.name()),
+                "leave --layer out, or name another layer",
+            ));
+        }
+        say::line(format!("{count} files in {}", args.out.display()));
+        Ok(())
+    })
+}
+
+/// What the figure needs, and no more.
+fn scene<'a>(args: &Args, net: &'a Net, needs: Needs) -> Result<Scene<'a>> {
+    let run = net.run.as_deref();
+    let images = match needs {
+        Needs::Images if args.input.is_empty() => {
+            Some(pictures::examples(&net.graph, &Arc::new(args.data.load(run)?.test))?)
+        }
+        Needs::Images => {
+            let input = net::input(&net.graph, &args.input)?;
+            let names = (0..input.dim().0).map(|i| match args.input.get(i) {
+                Some(file) if args.input.len() == input.dim().0 => file.file_name().unwrap_or_default().to_string_lossy().into(),
+                _ => format!("image {i}"),
+            });
+            Some(Images { names: names.collect(), labels: Vec::new(), input })
+        }
+        _ => None,
+    };
+    let confusion = match needs {
+        Needs::Confusion => {
+            let test = Arc::new(args.data.load(run)?.test);
+            let result = evaluate(&net.graph, &net.params, &test, &CrossEntropy::default())?;
+            let title = format!("{} on {} test images of {}", net.graph.name(), result.cost.images, test.name);
+            Some(pictures::confusion_of(&result, &test.classes, &title))
+        }
+        _ => None,
+    };
+    let history = match (needs, run) {
+        (Needs::History, Some(run)) => Some(log::history(run)?),
+        _ => None,
+    };
+    Ok(Scene { graph: &net.graph, params: &net.params, images, history, confusion, layer: args.layer.clone() })
+}

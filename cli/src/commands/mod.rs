@@ -1,0 +1,41 @@
+//! The commands: one file each, and one line here.
+
+use crate::error::Result;
+
+/// Declares the commands: a variant with its aliases, and the module whose `Args` and `run` it is.
+macro_rules! commands {
+    ($($(#[$attr:meta])* $variant:ident => $module:ident,)*) => {
+        $(mod $module;)*
+
+        /// What to do.
+        #[derive(clap::Subcommand, Debug)]
+        pub enum Command {
+            $($(#[$attr])* $variant($module::Args),)*
+        }
+
+        /// Does it.
+        pub fn run(command: Command) -> Result<()> {
+            match command {
+                $(Command::$variant(args) => $module::run(args),)*
+            }
+        }
+    };
+}
+
+commands! {
+    Datasets => datasets,
+    #[command(visible_alias = "evaluate")]
+    Eval => eval,
+    Explain => explain,
+    Figure => figure,
+    Gradcheck => gradcheck,
+    #[command(visible_alias = "summary")]
+    Inspect => inspect,
+    Layers => layers,
+    Methods => methods,
+    Models => models,
+    Predict => predict,
+    Trace => trace,
+    #[command(visible_alias = "fit")]
+    Train => train,
+}

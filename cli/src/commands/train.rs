@@ -1,0 +1,293 @@
+//! `glassbox train`: from a configuration to a run folder with everything in it.
+
+use crate::error::{Error, Result};
+use crate::run::checkpoint::Keeper;
+use crate::run::config::Config;
+use crate::run::dump::Dumper;
+use crate::run::log::Log;
+use crate::run::progress::{Manner, Reporter};
+use crate::run::{data, record};
+use crate::{net, pictures, say, threads};
+use glassbox_engine::data::{Augment, Dataset, Splits};
+use glassbox_engine::graph::models::MODELS;
+use glassbox_engine::io::{atomic, folder, weights};
+use glassbox_engine::train::{Evaluation, Observer, Trainer};
+use glassbox_engine::{Graph, Params};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Train a net; with no argument, a small one on the bundled digits, in well under a minute
+///
+/// Everything lands in a new folder runs/<model>-<n>: logs, checkpoints, dumps as training goes, figures.
+///
+/// Example: glassbox train --model mnist-example --data mnist --data-dir ~/mnist --epochs 5
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Configuration; options given here override it
+    #[arg(value_name = "RUN.toml")]
+    config: Option<PathBuf>,
+    /// Built-in model (glassbox models lists them) or model.toml [default: lenet]
+    #[arg(long, value_name = "NAME|FILE")]
+    model: Option<String>,
+    /// Data set by name (glassbox datasets lists them) or folder [default: digits]
+    #[arg(long, value_name = "NAME|FOLDER")]
+    data: Option<String>,
+    /// Folder in which named data sets are looked for
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Use at most so many images of each half
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Weights to start from
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// How fresh parameters start: pytorch, he, glorot [default: pytorch]
+    #[arg(long, value_name = "NAME")]
+    init: Option<String>,
+    /// Passes over the training set [default: 10]
+    #[arg(long, value_name = "N")]
+    epochs: Option<u64>,
+    /// Images per step [default: 64]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// sgd, adam, adamw, rmsprop [default: sgd]
+    #[arg(long, value_name = "NAME")]
+    optimizer: Option<String>,
+    /// Base learning rate [default: 0.03 for sgd, 0.001 for the others]
+    #[arg(long, value_name = "X")]
+    lr: Option<f64>,
+    /// Share of the last move that sgd keeps [default: 0.9]
+    #[arg(long, value_name = "X")]
+    momentum: Option<f64>,
+    /// Let sgd look ahead along the momentum
+    #[arg(long)]
+    nesterov: bool,
+    /// Weight decay [default: 0.0005]
+    #[arg(long, value_name = "X")]
+    weight_decay: Option<f64>,
+    /// constant, step, cosine, one-cycle, warmup [default: one-cycle]
+    #[arg(long, value_name = "NAME")]
+    schedule: Option<String>,
+    /// Largest norm of all gradients together
+    #[arg(long, value_name = "X")]
+    clip: Option<f64>,
+    /// cross-entropy, mse [default: cross-entropy]
+    #[arg(long, value_name = "NAME")]
+    loss: Option<String>,
+    /// Share of the target spread evenly over all classes
+    #[arg(long, value_name = "X")]
+    label_smoothing: Option<f64>,
+    /// Augmentation steps, as in crop=4,flip
+    #[arg(long, value_name = "STEPS", value_delimiter = ',')]
+    augment: Option<Vec<String>>,
+    /// Seed of first parameters, order, augmentation and dropout [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Threads (0: one per processor); results do not depend on it
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Stop after so many epochs without a better test accuracy
+    #[arg(long, value_name = "EPOCHS")]
+    early_stop: Option<u64>,
+    /// Dump maps and kernels every so many epochs; 0 for never [default: 1]
+    #[arg(long, value_name = "EPOCHS")]
+    dump_every: Option<u64>,
+    /// Where to put the run: a folder that does not exist yet
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Folder that holds the runs
+    #[arg(long, value_name = "FOLDER", default_value = "runs")]
+    runs: PathBuf,
+    /// Make no figures at the end
+    #[arg(long)]
+    no_figures: bool,
+    /// Print the configuration with every default filled in, check everything, and train nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Say nothing but errors
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+    /// Tell progress and the result as JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    fn config(&self) -> Result<Config> {
+        let mut c = match &self.config {
+            Some(file) => Config::read(file)?,
+            None => Config::default(),
+        };
+        macro_rules! take {
+            ($($own:ident => $key:expr),* $(,)?) => { $(if let Some(v) = self.$own.clone() { $key = v.into(); })* };
+        }
+        take! {
+            model => c.model, data => c.data, init => c.init, epochs => c.epochs, batch => c.batch,
+            optimizer => c.optimizer, momentum => c.momentum, weight_decay => c.weight_decay,
+            schedule => c.schedule, loss => c.loss, label_smoothing => c.label_smoothing,
+            augment => c.augment, seed => c.seed, threads => c.threads, dump_every => c.dump.every,
+        }
+        c.nesterov |= self.nesterov;
+        c.data_dir = self.data_dir.clone().or(c.data_dir);
+        c.limit = self.limit.or(c.limit);
+        c.weights = self.weights.clone().or(c.weights);
+        c.clip = self.clip.or(c.clip);
+        c.early_stop = self.early_stop.or(c.early_stop);
+        c.lr = Some(self.lr.or(c.lr).unwrap_or_else(|| c.learning_rate()));
+        Ok(c)
+    }
+
+    fn manner(&self) -> Manner {
+        match (self.quiet, self.json) {
+            (true, _) => Manner::Quiet,
+            (_, true) => Manner::Json,
+            _ => Manner::Plain,
+        }
+    }
+}
+
+/// Everything that a run needs, checked before anything is written.
+struct Ready {
+    config: Config,
+    graph: Graph,
+    params: Params<f32>,
+    splits: Splits,
+    augment: Augment,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let config = args.config()?;
+    config.recipe()?;
+    let augment = Augment::parse(&config.augment)?;
+    let splits = data::load(&config.data, config.data_dir.clone(), config.limit)?;
+    let graph = fit(&config.model, &splits.train, args.manner())?;
+    let (graph, params) = match &config.weights {
+        Some(file) => weights::load(file, Some(graph))?,
+        None => {
+            let params = graph.init(config.initialiser()?, config.seed);
+            (graph, params)
+        }
+    };
+    let config = Config { augment: augment.texts(), ..config };
+    if args.dry_run {
+        say::line(format!("{}\n# model.toml\n{}", config.to_toml()?, graph.to_toml()).trim_end());
+        return Ok(());
+    }
+    let ready = Ready { config, graph, params, splits, augment };
+    threads::with(ready.config.threads, || train(&args, ready))
+}
+
+/// The model for a data set. A built-in one is fitted to the images and classes; a model of the user's must fit.
+fn fit(name: &str, data: &Dataset, manner: Manner) -> Result<Graph> {
+    let graph = net::model(name)?;
+    let ([c, h, w], classes) = (data.shape(), data.classes.len());
+    let (input, outputs) = (graph.input(), graph.output().size());
+    let fits = [c, h, w] == [input.c, input.h, input.w] && outputs == classes;
+    let builtin = MODELS.iter().any(|m| m.name == name);
+    let graph = match (fits, builtin) {
+        (true, _) => graph,
+        (false, true) => {
+            if manner == Manner::Plain {
+                say::note(format!(
+                    "note: model {name} ({input}, {outputs} classes) is fitted to {} ({c}x{h}x{w}, {classes} classes)",
+                    data.name
+                ));
+            }
+            graph.adapted([c, h, w], Some(classes))?
+        }
+        (false, false) => {
+            return Err(Error::request(
+                format!(
+                    "model {name} takes {input} and has {outputs} outputs, data set \"{}\" has images of {c}x{h}x{w} in \
+                     {classes} classes",
+                    data.name
+                ),
+                format!("write input = [{c}, {h}, {w}] and let the last layer have out = {classes}"),
+            ));
+        }
+    };
+    let graph = if builtin || graph.pixels().mean.is_empty() {
+        let round = |list: Vec<f64>| list.into_iter().map(|v| (v * 1e4).round() / 1e4).collect();
+        let (mean, std) = data.mean_std();
+        graph.with_pixels(round(mean), round(std))
+    } else {
+        graph
+    };
+    Ok(if graph.classes().is_empty() { graph.with_classes(data.classes.clone()) } else { graph })
+}
+
+fn train(args: &Args, ready: Ready) -> Result<()> {
+    let start = Instant::now();
+    let Ready { config, graph, params, splits, augment } = ready;
+    let run = match &args.out {
+        Some(out) => {
+            folder::create_fresh(out)?;
+            out.clone()
+        }
+        None => folder::create_new(&args.runs, graph.name())?,
+    };
+    write_head(&run, &config, &graph, &splits)?;
+    let test = Arc::new(splits.test);
+    let mut loader = data::loader(splits.train, &graph, augment, config.seed)?;
+    let mut log = Log::create(&run)?;
+    let mut reporter = Reporter::new(args.manner());
+    let mut keeper = Keeper::create(&run, &config.checkpoint, config.early_stop)?;
+    let mut dumper = Dumper::create(&run, &config.dump, &graph, &test)?;
+    let mut trainer = Trainer::new(graph, params, config.recipe()?)?;
+    if args.manner() == Manner::Plain {
+        say::line(format!(
+            "{}: {} parameters, {} training and {} test images of {}, {} threads",
+            run.display(),
+            say::count(trainer.graph().layout().count() as u64),
+            say::count(loader.dataset().len() as u64),
+            say::count(test.len() as u64),
+            test.name,
+            rayon::current_num_threads()
+        ));
+    }
+    let test_set = (!test.is_empty()).then_some(&test);
+    let observers: &mut [&mut dyn Observer] = &mut [&mut log, &mut reporter, &mut keeper, &mut dumper];
+    let last = trainer.run(&mut loader, test_set, observers)?;
+    let trained = start.elapsed().as_secs_f64();
+    let figures = if args.no_figures {
+        0
+    } else {
+        pictures::of_run(&run, trainer.graph(), trainer.params(), &test, &log, last.as_ref())?
+    };
+    finish(args, &run, last.as_ref(), figures, trained, start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Writes what decides the run, before the first step.
+fn write_head(run: &Path, config: &Config, graph: &Graph, splits: &Splits) -> Result<()> {
+    let text = format!("{}\n{}", config.to_toml()?, record::of_run(splits)?);
+    atomic::write(run.join("run.toml"), text.as_bytes())?;
+    Ok(atomic::write(run.join("model.toml"), graph.to_toml().as_bytes())?)
+}
+
+/// Says what came out.
+fn finish(args: &Args, run: &Path, last: Option<&Evaluation>, figures: usize, trained: f64, whole: f64) {
+    if args.manner() == Manner::Json {
+        let line = serde_json::json!({
+            "event": "end", "run": run.display().to_string(), "test_loss": last.map(|l| l.cost.mean()),
+            "test_accuracy": last.map(|l| l.cost.accuracy()), "figures": figures, "seconds": whole,
+        });
+        return say::line(line.to_string());
+    }
+    if args.manner() == Manner::Quiet {
+        return;
+    }
+    if let Some(last) = last {
+        say::line(format!(
+            "test accuracy {:.2} % ({} of {} right) after {trained:.1} s",
+            100.0 * last.cost.accuracy(),
+            say::count(last.cost.correct as u64),
+            say::count(last.cost.images as u64)
+        ));
+    }
+    if figures > 0 {
+        say::line(format!("{figures} figures in {} ({:.1} s)", run.join("figures").display(), whole - trained));
+    }
+    say::line(format!("look further: glassbox explain {} --input IMAGE --method saliency --png map.png", run.display()));
+}

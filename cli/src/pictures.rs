@@ -1,0 +1,105 @@
+//! Figures on disk: the scene of a run or of a net, drawn and written.
+
+use crate::error::{Error, Result};
+use crate::run::log::Log;
+use glassbox_engine::data::{Augment, Dataset, Loader};
+use glassbox_engine::io::atomic;
+use glassbox_engine::train::Evaluation;
+use glassbox_engine::{Blocked, Graph, Params};
+use glassbox_viz::curves::Epoch;
+use glassbox_viz::figures::{Confusion, FIGURES, Figure, History, Images, Scene};
+use ndarray::Array2;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The confusion matrix as a PNG.
+pub fn confusion(result: &Evaluation, classes: &[String], title: &str) -> Result<Vec<u8>> {
+    let c = confusion_of(result, classes, title);
+    Ok(glassbox_viz::confusion::confusion(&c.title, &c.classes, c.counts.view())?.png()?)
+}
+
+/// Counts for a figure.
+pub fn confusion_of(result: &Evaluation, classes: &[String], title: &str) -> Confusion {
+    let count = result.confusion.len();
+    let counts = Array2::from_shape_fn((count, count), |(t, p)| u64::from(result.confusion[t][p]));
+    let name = |k: usize| classes.get(k).cloned().unwrap_or_else(|| k.to_string());
+    Confusion { title: title.into(), classes: (0..count).map(name).collect(), counts }
+}
+
+/// One image of each class of a data set (its first), up to ten, as the net sees them.
+pub fn examples(graph: &Graph, data: &Arc<Dataset>) -> Result<Images> {
+    let mut places: Vec<u32> = Vec::new();
+    for class in 0..data.classes.len().min(10) {
+        places.extend(data.labels.iter().position(|&l| l as usize == class).map(|p| p as u32));
+    }
+    let pixels = graph.pixels();
+    let mut loader = Loader::new(data.clone(), &pixels.mean, &pixels.std, Augment::default(), 0)?;
+    let mut labels = vec![0; places.len()];
+    let mut batch = Blocked::zeros(graph.input(), places.len(), glassbox_engine::LANES);
+    loader.fill(0, &places, &mut batch, &mut labels);
+    Ok(Images {
+        input: batch.to_array4(),
+        labels: labels.into_iter().map(|l| l as usize).collect(),
+        names: places.iter().map(|p| format!("test image {p}")).collect(),
+    })
+}
+
+/// The epochs of a run, for the curves.
+fn history(log: &Log) -> History {
+    let epochs = log.rows.iter().map(|row| Epoch {
+        epoch: row.epoch as f64,
+        train_loss: Some(row.train_loss),
+        test_loss: row.test_loss,
+        train_accuracy: Some(row.train_accuracy),
+        test_accuracy: row.test_accuracy,
+    });
+    let per_epoch = log.rows.first().map_or(1.0, |r| r.step as f64 / r.epoch.max(1) as f64);
+    let steps = log.step_losses.iter().enumerate().map(|(i, &loss)| ((i + 1) as f64 / per_epoch, loss));
+    History { epochs: epochs.collect(), steps: steps.collect() }
+}
+
+/// Draws every figure that a finished run can have; returns the number of files.
+pub fn of_run(
+    run: &Path,
+    graph: &Graph,
+    params: &Params<f32>,
+    test: &Arc<Dataset>,
+    log: &Log,
+    last: Option<&Evaluation>,
+) -> Result<usize> {
+    let title =
+        |cost: &Evaluation| format!("{} on {} test images of {}", graph.name(), cost.cost.images, test.name);
+    let scene = Scene {
+        graph,
+        params,
+        images: if test.is_empty() { None } else { Some(examples(graph, test)?) },
+        history: Some(history(log)),
+        confusion: last.map(|l| confusion_of(l, &test.classes, &title(l))),
+        layer: None,
+    };
+    let mut count = 0;
+    for figure in FIGURES.iter().filter(|f| f.drawable(&scene)) {
+        match write(figure, &scene, &run.join("figures")) {
+            Ok(files) => count += files,
+            // a net of another build may not suit every figure; the run itself is done
+            Err(Error::Viz(e)) => {
+                crate::say::note(format!("note: figure \"{}\" is left out: {e}", figure.name))
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(count)
+}
+
+/// Draws one figure into a folder; returns the number of files.
+pub fn write(figure: &Figure, scene: &Scene<'_>, folder: &Path) -> Result<usize> {
+    let files = figure.files(scene)?;
+    for file in &files {
+        let path = folder.join(&file.path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, "create the folder", e))?;
+        }
+        atomic::write(&path, &file.bytes)?;
+    }
+    Ok(files.len())
+}

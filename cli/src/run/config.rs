@@ -1,0 +1,323 @@
+//! run.toml: everything that decides a run. The copy in a run folder has every default filled in.
+
+use crate::error::{Error, Result};
+use glassbox_engine::graph::Init;
+use glassbox_engine::io::atomic;
+use glassbox_engine::optim::{Method, Schedule};
+use glassbox_engine::train::{LossKind, Recipe};
+use glassbox_engine::{Keep, error};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A run, as run.toml says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Data set: a name or a folder.
+    pub data: String,
+    /// Folder in which named data sets are looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// At most so many images of each half.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Built-in model or model.toml.
+    pub model: String,
+    /// Weights to start from; left out, fresh ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// How fresh parameters start: pytorch, he, glorot.
+    pub init: String,
+    /// Passes over the training set.
+    pub epochs: u64,
+    /// Images per step.
+    pub batch: usize,
+    /// sgd, adam, adamw, rmsprop.
+    pub optimizer: String,
+    /// Base learning rate; left out, 0.03 for sgd and 0.001 for the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    /// Share of the last move that sgd keeps.
+    pub momentum: f64,
+    /// Let sgd look ahead along the momentum.
+    pub nesterov: bool,
+    /// Decays of the two moments of adam and adamw.
+    pub betas: [f64; 2],
+    /// Decay of the mean square of rmsprop.
+    pub alpha: f64,
+    /// Added to the root by adam, adamw, rmsprop.
+    pub eps: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// constant, step, cosine, one-cycle, warmup.
+    pub schedule: String,
+    /// Epochs between drops of the step schedule.
+    pub step_every: usize,
+    /// Factor of each drop of the step schedule.
+    pub step_gamma: f64,
+    /// Epochs of the rise of the warmup schedule.
+    pub warmup_epochs: f64,
+    /// Largest norm of all gradients together; left out, no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// cross-entropy, mse.
+    pub loss: String,
+    /// Share of the target spread evenly over all classes.
+    pub label_smoothing: f64,
+    /// Augmentation steps, as in ["crop=4", "flip"].
+    pub augment: Vec<String>,
+    /// Seed of first parameters, order, augmentation and dropout.
+    pub seed: u64,
+    /// Threads (0: one per processor); results do not depend on it.
+    pub threads: usize,
+    /// What is dumped as training goes.
+    pub dump: Dump,
+    /// When checkpoints are written.
+    pub checkpoint: Checkpoint,
+    /// Stop after so many epochs without a better test accuracy; left out, never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stop: Option<u64>,
+}
+
+/// What is dumped as training goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dump {
+    /// Of maps, kernels.
+    pub what: Vec<String>,
+    /// Layers; empty for all that have pictures of that kind.
+    pub layers: Vec<String>,
+    /// Every so many epochs; 0 for never.
+    pub every: u64,
+    /// Test images whose maps are dumped.
+    pub images: usize,
+}
+
+impl Default for Dump {
+    fn default() -> Self {
+        Self { what: vec!["maps".into(), "kernels".into()], layers: Vec::new(), every: 1, images: 1 }
+    }
+}
+
+/// When checkpoints are written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Checkpoint {
+    /// Every so many epochs; 0 for only the last.
+    pub every: u64,
+    /// How many step-*.safetensors are kept; best and latest always are.
+    pub keep: usize,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { every: 1, keep: 3 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "digits".into(),
+            data_dir: None,
+            limit: None,
+            model: "lenet".into(),
+            weights: None,
+            init: "pytorch".into(),
+            epochs: 10,
+            batch: 64,
+            optimizer: "sgd".into(),
+            lr: None,
+            momentum: 0.9,
+            nesterov: false,
+            betas: [0.9, 0.999],
+            alpha: 0.99,
+            eps: 1e-8,
+            weight_decay: 5e-4,
+            schedule: "one-cycle".into(),
+            step_every: 10,
+            step_gamma: 0.1,
+            warmup_epochs: 1.0,
+            clip: None,
+            loss: "cross-entropy".into(),
+            label_smoothing: 0.0,
+            augment: Vec::new(),
+            seed: 1,
+            threads: 0,
+            dump: Dump::default(),
+            checkpoint: Checkpoint::default(),
+            early_stop: None,
+        }
+    }
+}
+
+/// Tables that a finished run adds to its copy; they decide nothing.
+const RECORD: &str = "record";
+
+impl Config {
+    /// Reads a run.toml. Errors: unknown keys, with the nearest spelling; values of the wrong kind.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(&atomic::read_text(path)?, &path.display().to_string())
+    }
+
+    /// Reads the text of a run.toml.
+    pub fn parse(text: &str, file: &str) -> Result<Self> {
+        let line_at = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
+        let wrong = |line, problem: String, cure: String| {
+            Error::Engine(error::Error::Text { file: file.into(), line, problem, cure })
+        };
+        let mut table: toml::Table = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(1, |s| line_at(s.start));
+            wrong(line, format!("this is not TOML: {}", e.message()), "mend the line".into())
+        })?;
+        table.remove(RECORD);
+        let known =
+            toml::Table::try_from(full()).map_err(|e| wrong(1, e.to_string(), "report this".into()))?;
+        check_keys(&table, &known, &|key, known| {
+            let line = text.lines().position(|l| l.trim_start().starts_with(key)).map_or(1, |l| l + 1);
+            wrong(line, format!("unknown key \"{key}\""), error::suggest(key, known))
+        })?;
+        // read from the text itself, so that errors know their line
+        toml::from_str::<Config>(text).map_err(|e| {
+            let line = e.span().map_or(1, |s| line_at(s.start));
+            let start = e.span().map_or(0, |s| s.start);
+            let key = text[..start]
+                .rfind('\n')
+                .map_or(text, |at| &text[at + 1..])
+                .split('=')
+                .next()
+                .unwrap_or("")
+                .trim();
+            wrong(
+                line,
+                format!("key \"{key}\" has the wrong form: {}", e.message()),
+                "see glassbox train --help".into(),
+            )
+        })
+    }
+
+    /// The text of a run.toml with every default filled in.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self)
+            .map_err(|e| Error::request(format!("the configuration cannot be written: {e}"), "report this"))
+    }
+
+    /// How to train, checked. Errors: unknown names, numbers out of range.
+    pub fn recipe(&self) -> Result<Recipe> {
+        let [beta1, beta2] = self.betas;
+        let method = match Method::named(&self.optimizer)? {
+            Method::Sgd { .. } => Method::Sgd { momentum: self.momentum, nesterov: self.nesterov },
+            Method::Adam { .. } => Method::Adam { beta1, beta2, eps: self.eps },
+            Method::AdamW { .. } => Method::AdamW { beta1, beta2, eps: self.eps },
+            Method::RmsProp { .. } => Method::RmsProp { alpha: self.alpha, eps: self.eps },
+        };
+        let schedule = match Schedule::named(&self.schedule)? {
+            Schedule::Step { .. } => Schedule::Step { every: self.step_every, gamma: self.step_gamma },
+            Schedule::Warmup { .. } => Schedule::Warmup { epochs: self.warmup_epochs },
+            other => other,
+        };
+        let names = glassbox_engine::loss::LOSSES.iter().map(|(name, _)| *name);
+        let loss = match self.loss.as_str() {
+            "cross-entropy" => LossKind::CrossEntropy { smoothing: self.label_smoothing },
+            "mse" => LossKind::MeanSquaredError,
+            other => return Err(error::Error::unknown("loss", other, names).into()),
+        };
+        for (key, value, range) in [
+            ("momentum", self.momentum, 0.0..1.0),
+            ("betas[0]", beta1, 0.0..1.0),
+            ("betas[1]", beta2, 0.0..1.0),
+            ("alpha", self.alpha, 0.0..1.0),
+            ("label_smoothing", self.label_smoothing, 0.0..1.0),
+            ("weight_decay", self.weight_decay, 0.0..f64::INFINITY),
+            ("clip", self.clip.unwrap_or(1.0), f64::MIN_POSITIVE..f64::INFINITY),
+        ] {
+            if !range.contains(&value) {
+                let cure = format!("give a number of at least {} and below {}", range.start, range.end);
+                return Err(Error::request(format!("{key} = {value} is out of range"), cure));
+            }
+        }
+        if self.epochs == 0 {
+            return Err(Error::request("epochs = 0 trains nothing", "give at least 1"));
+        }
+        Ok(Recipe {
+            epochs: self.epochs,
+            batch: self.batch,
+            method,
+            lr: self.learning_rate(),
+            weight_decay: self.weight_decay,
+            schedule,
+            clip: self.clip,
+            loss,
+            seed: self.seed,
+            keep: Keep::Everything,
+        })
+    }
+
+    /// The base learning rate, or the optimiser's usual one.
+    pub fn learning_rate(&self) -> f64 {
+        self.lr.unwrap_or(if self.optimizer == "sgd" { 0.03 } else { 0.001 })
+    }
+
+    /// How fresh parameters start. Errors: an unknown name.
+    pub fn initialiser(&self) -> Result<Init> {
+        Ok(Init::named(&self.init)?)
+    }
+}
+
+/// A configuration with every key present, those without default too.
+fn full() -> Config {
+    Config {
+        data_dir: Some(PathBuf::new()),
+        limit: Some(1),
+        weights: Some(PathBuf::new()),
+        lr: Some(0.1),
+        clip: Some(1.0),
+        early_stop: Some(1),
+        ..Config::default()
+    }
+}
+
+/// Refuses keys that `known` does not have, in tables below too.
+fn check_keys(
+    table: &toml::Table,
+    known: &toml::Table,
+    error: &dyn Fn(&str, &[&str]) -> Error,
+) -> Result<()> {
+    for (key, value) in table {
+        match (value, known.get(key)) {
+            (toml::Value::Table(value), Some(toml::Value::Table(known))) => check_keys(value, known, error)?,
+            (_, Some(_)) => {}
+            (_, None) => {
+                let names: Vec<&str> = known.keys().map(String::as_str).collect();
+                return Err(error(key, &names));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_survive_their_text_and_unknown_keys_are_named() {
+        let config = full();
+        assert_eq!(Config::parse(&config.to_toml().unwrap(), "run.toml").unwrap(), config);
+        let message = |text: &str| Config::parse(text, "run.toml").unwrap_err().to_string();
+        let text = message("data = \"digits\"\nepoch = 3\n");
+        assert!(text.starts_with("run.toml:2: unknown key \"epoch\"; did you mean \"epochs\"?"), "{text}");
+        let text = message("[dump]\nevry = 3\n");
+        assert!(text.contains("did you mean \"every\"?"), "{text}");
+        let text = message("epochs = \"three\"\n");
+        assert!(text.contains("epochs"), "{text}");
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        let bad = Config { momentum: 1.5, ..Config::default() };
+        assert!(bad.recipe().unwrap_err().to_string().contains("momentum = 1.5"));
+        let bad = Config { optimizer: "adm".into(), ..Config::default() };
+        assert!(bad.recipe().unwrap_err().to_string().contains("did you mean \"adam\"?"));
+    }
+}

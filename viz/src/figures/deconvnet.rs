@@ -1,0 +1,16 @@
+//! deconvnet: the class score projected to pixels by DeconvNet.
+
+use super::explanation::of_method;
+use super::{Figure, File, Needs, Scene};
+use crate::error::Result;
+
+pub(super) static FIGURE: Figure = Figure {
+    name: "deconvnet",
+    summary: "the class score projected to pixels by DeconvNet",
+    needs: Needs::Images,
+    draw,
+};
+
+fn draw(scene: &Scene<'_>) -> Result<Vec<File>> {
+    of_method(scene, "deconvnet", "DeconvNet projection of the class score (Zeiler and Fergus 2014)")
+}

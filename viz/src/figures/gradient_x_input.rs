@@ -1,0 +1,20 @@
+//! gradient-x-input: the gradient of the class score times the input, pixel by pixel.
+
+use super::explanation::of_method;
+use super::{Figure, File, Needs, Scene};
+use crate::error::Result;
+
+pub(super) static FIGURE: Figure = Figure {
+    name: "gradient-x-input",
+    summary: "the gradient of the class score times the input",
+    needs: Needs::Images,
+    draw,
+};
+
+fn draw(scene: &Scene<'_>) -> Result<Vec<File>> {
+    of_method(
+        scene,
+        "gradient-x-input",
+        "Gradient x input: what each pixel adds to the class score, to first order",
+    )
+}
