@@ -6,6 +6,7 @@
 pub mod conv;
 pub mod dense;
 pub mod par;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -18,18 +19,24 @@ use crate::window::Window;
 pub enum Isa {
     /// Plain loops, any machine.
     Portable,
-    /// AVX-512 (x86-64).
+    /// NEON (aarch64), 128-bit registers.
+    Neon,
+    /// AVX2 and FMA (x86-64), 256-bit registers.
+    Avx2,
+    /// AVX-512 (x86-64), 512-bit registers.
     Avx512,
 }
 
 impl Isa {
     /// All of them, slowest first.
-    pub const ALL: &'static [Isa] = &[Isa::Portable, Isa::Avx512];
+    pub const ALL: &'static [Isa] = &[Isa::Portable, Isa::Neon, Isa::Avx2, Isa::Avx512];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
+            Isa::Neon => "neon",
+            Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
         }
     }
@@ -38,9 +45,14 @@ impl Isa {
     pub fn available(self) -> bool {
         match self {
             Isa::Portable => true,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => std::arch::is_x86_feature_detected!("avx512f"),
-            #[allow(unreachable_patterns)]
             _ => false,
         }
     }
@@ -54,7 +66,10 @@ impl Isa {
     /// wants to time this core's peak. `None` for the portable loops, which have no peak of their own.
     pub fn multiply_adds(self, rounds: usize) -> Option<usize> {
         assert!(self.available(), "this machine has no {}", self.name());
-        simd::chains(self, rounds)
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        return simd::chains(self, rounds);
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        (rounds == usize::MAX).then_some(0)
     }
 
     /// By name. Errors: an unknown name, or one that this machine lacks.
@@ -203,7 +218,7 @@ macro_rules! portable {
     };
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! simd {
     ($isa:ident, $type:ty) => {
         Kernels::<f32> {
@@ -212,13 +227,19 @@ macro_rules! simd {
             conv_pull: simd::conv::pull::<$type>,
             conv_pull_weight: simd::conv::pull_weight::<$type>,
             conv_scratch: simd::conv::scratch,
-            dense_forward: dense::forward,
-            dense_pull: dense::pull,
-            dense_pull_weight: dense::pull_weight,
-            dense_scratch: dense::scratch,
+            dense_forward: simd::dense::forward::<$type>,
+            dense_pull: simd::dense::pull::<$type>,
+            dense_pull_weight: simd::dense::pull_weight::<$type>,
+            dense_scratch: |_| 0,
         }
     };
 }
+
+#[cfg(target_arch = "aarch64")]
+static NEON: Kernels<f32> = simd!(Neon, simd::neon::Neon);
+
+#[cfg(target_arch = "x86_64")]
+static AVX2: Kernels<f32> = simd!(Avx2, simd::avx2::Avx2);
 
 #[cfg(target_arch = "x86_64")]
 static AVX512: Kernels<f32> = simd!(Avx512, simd::avx512::Avx512);
@@ -230,6 +251,10 @@ static PORTABLE_F64: Kernels<f64> = portable!(f64);
 pub(crate) fn table_f32(isa: Isa) -> &'static Kernels<f32> {
     assert!(isa.available(), "this machine has no {}", isa.name());
     match isa {
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => &NEON,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => &AVX2,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => &AVX512,
         _ => &PORTABLE_F32,

@@ -1,4 +1,4 @@
-//! AVX-512: a vector is one 512-bit register; 32 of them.
+//! AVX-512: a vector is one 512-bit register; there are 32 of them.
 #![allow(unsafe_code)]
 
 use super::Simd;
@@ -10,6 +10,8 @@ pub struct Avx512;
 
 impl Simd for Avx512 {
     type V = __m512;
+
+    const LANES: usize = 16;
 
     const CHANNELS: usize = 8;
 
@@ -39,10 +41,18 @@ impl Simd for Avx512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
 
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        // SAFETY: the caller's promise; whatever has AVX-512 has AVX2.
+        unsafe { super::avx2::transpose(from, from_step, to, to_step) }
+    }
+
     tiles! {
-        Avx512, "avx512f",
-        outer: 1 => [8, 4, 1], 2 => [8, 4, 1], 3 => [6, 3, 1], 4 => [6, 2, 1], 5 => [4, 2, 1], 6 => [4, 2, 1], 7 => [3, 1], 8 => [3, 1];
-        inner: 1 => [1, 2, 3], 2 => [1, 2, 3], 3 => [1, 2, 3], 4 => [1, 2, 3], 5 => [1, 2, 3], 6 => [1, 2, 3], 7 => [1, 2, 3], 8 => [1, 2, 3];
+        Avx512, "avx512f", 1 registers;
+        outer: 1 => [8, 4, 1], 2 => [8, 4, 1], 3 => [6, 3, 1], 4 => [6, 2, 1], 5 => [4, 2, 1], 6 => [4, 2, 1],
+            7 => [3, 1], 8 => [3, 1];
+        rows: 1 => [8, 4, 1], 2 => [4, 1], 3 => [4, 1], 4 => [4, 1], 5 => [4, 1], 6 => [4, 1];
+        inner: 1 => [1, 2, 3], 2 => [1, 2, 3], 3 => [1, 2, 3], 4 => [1, 2, 3], 5 => [1, 2, 3], 6 => [1, 2, 3],
+            7 => [1, 2, 3], 8 => [1, 2, 3];
         chains: 16
     }
 }

@@ -9,7 +9,8 @@
 #![allow(unsafe_code)]
 
 use super::axis::Axis;
-use super::{MOST, Parts, Shared, Simd, WIDTH, inner, outer};
+use super::pack::Packing;
+use super::{MOST, Parts, Shared, Simd, WIDTH, inner, outer, single};
 use crate::kernels::{ConvGeometry, conv as portable, par};
 use std::ops::Range;
 
@@ -19,9 +20,9 @@ const FEW_JOBS: usize = 16;
 /// Output pixels that a weight-gradient tile should see before its sums are folded.
 const PIXELS_PER_FOLD: usize = 512;
 
-/// Scratch: the packed weights.
+/// Scratch: the packed weights; more for single images.
 pub fn scratch(g: &ConvGeometry) -> usize {
-    if g.lanes == 1 { 0 } else { g.weight_len() }
+    if g.lanes == 1 { single::scratch(g) } else { g.weight_len() }
 }
 
 /// Forward. See [`crate::kernels::ConvForward`].
@@ -33,52 +34,43 @@ pub fn forward<S: Simd>(
     y: &mut [f32],
     scratch: &mut [f32],
 ) {
-    if g.lanes == 1 {
-        return portable::forward(g, x, weight, bias, y, scratch);
-    }
     g.check(x, weight, y);
-    let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
+    assert!(bias.is_none_or(|b| b.len() == g.c_out), "one bias per output channel");
+    if g.lanes == 1 {
+        return single::forward::<S>(g, x, weight, bias, y, scratch);
+    }
     let sweep = Sweep {
         blocks: g.blocks,
-        groups: g.groups,
-        read: ci,
-        written: co,
+        packing: Packing::forward(g, S::CHANNELS),
         read_size: g.input,
         written_size: g.output,
         kernel: g.window.kernel,
         axes: [0, 1].map(|a| Axis::forward(g.window, a, g.input[a], g.output[a])),
     };
-    let taps = sweep.taps();
-    sweep.run::<S>(x, weight, [ci * taps, taps], bias, y, scratch);
+    sweep.run::<S>(x, weight, bias, y, scratch);
 }
 
 /// Data gradient. See [`crate::kernels::ConvPull`].
 pub fn pull<S: Simd>(g: &ConvGeometry, dy: &[f32], weight: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
-    if g.lanes == 1 {
-        return portable::pull(g, dy, weight, dx, scratch);
-    }
     g.check(dx, weight, dy);
-    let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
+    if g.lanes == 1 {
+        return single::pull::<S>(g, dy, weight, dx, scratch);
+    }
     let sweep = Sweep {
         blocks: g.blocks,
-        groups: g.groups,
-        read: co,
-        written: ci,
+        packing: Packing::back(g, S::CHANNELS),
         read_size: g.output,
         written_size: g.input,
         kernel: g.window.kernel,
         axes: [0, 1].map(|a| Axis::back(g.window, a, g.input[a], g.output[a])),
     };
-    let taps = sweep.taps();
-    sweep.run::<S>(dy, weight, [taps, ci * taps], None, dx, scratch);
+    sweep.run::<S>(dy, weight, None, dx, scratch);
 }
 
-/// What forward and data gradient have in common. Channels are those of one group.
+/// What forward and data gradient have in common.
 struct Sweep {
     blocks: usize,
-    groups: usize,
-    read: usize,
-    written: usize,
+    packing: Packing,
     read_size: [usize; 2],
     written_size: [usize; 2],
     kernel: [usize; 2],
@@ -86,64 +78,29 @@ struct Sweep {
 }
 
 impl Sweep {
-    fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
-
-    /// `to [blocks][groups * written][size][16]` from `from [blocks][groups * read][size][16]`. The weights of one group
-    /// follow those of another; in a group, the next written and the next read channel are `steps` apart.
+    /// `to [blocks][groups * written][size][16]` from `from [blocks][groups * read][size][16]`; the caller has checked
+    /// the lengths.
     fn run<S: Simd>(
         &self,
         from: &[f32],
         weight: &[f32],
-        steps: [usize; 2],
         bias: Option<&[f32]>,
         to: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let parts = Parts::new(self.written, S::CHANNELS);
+        let Packing { groups, written, parts, .. } = self.packing;
         let packed = &mut scratch[..weight.len()];
-        self.pack(weight, steps, parts, packed);
+        self.packing.pack(weight, packed);
         let packed = &*packed;
-        assert!(bias.is_none_or(|b| b.len() == self.groups * self.written), "one bias per output channel");
-        let to = Shared(to.as_mut_ptr());
-        par::jobs(self.blocks * self.groups * parts.count, |job| {
-            let (block, group, part) = (
-                job / parts.count / self.groups,
-                job / parts.count % self.groups,
-                parts.get(job % parts.count),
-            );
+        let to = Shared::new(to);
+        par::jobs(self.blocks * groups * parts.count, |job| {
+            let (block, group, part) =
+                (job / parts.count / groups, job / parts.count % groups, parts.get(job % parts.count));
             let mut start = [0.0; MOST];
             if let Some(bias) = bias {
-                start[..part.len()].copy_from_slice(&bias[group * self.written..][part.clone()]);
+                start[..part.len()].copy_from_slice(&bias[group * written..][part.clone()]);
             }
             self.part::<S>(block, group, part, from, packed, start, to);
-        });
-    }
-
-    /// Packs the weights, `[group][part][read][kh][kw][channel of the part]`.
-    fn pack(&self, weight: &[f32], steps: [usize; 2], parts: Parts, packed: &mut [f32]) {
-        let taps = self.taps();
-        let group_len = self.written * self.read * taps;
-        assert_eq!((weight.len(), packed.len()), (self.groups * group_len, self.groups * group_len));
-        let packed = Shared(packed.as_mut_ptr());
-        par::jobs(self.groups * parts.count, |job| {
-            let (group, part) = (job / parts.count, parts.get(job % parts.count));
-            let from = &weight[group * group_len..][..group_len][part.start * steps[0]..];
-            let (start, len) =
-                (group * group_len + part.start * self.read * taps, part.len() * self.read * taps);
-            // SAFETY: the parts of all groups lie one behind the other in `packed`, whose length is asserted above.
-            let to = unsafe { std::slice::from_raw_parts_mut(packed.at(start), len) };
-            match part.len() {
-                8 => pack_part::<8>(from, steps, self.read, taps, to),
-                6 => pack_part::<6>(from, steps, self.read, taps, to),
-                n => {
-                    for (i, to) in to.iter_mut().enumerate() {
-                        let (c, tap, read) = (i % n, i / n % taps, i / n / taps);
-                        *to = from[c * steps[0] + read * steps[1] + tap];
-                    }
-                }
-            }
         });
     }
 
@@ -159,29 +116,31 @@ impl Sweep {
         start: [f32; MOST],
         to: Shared,
     ) {
-        let (taps, n) = (self.taps(), part.len());
+        let (Packing { groups, read, written, taps, .. }, n) = (self.packing, part.len());
         let [read_w, written_w] = [self.read_size[1] * WIDTH, self.written_size[1] * WIDTH];
         let read_plane = self.read_size[0] * read_w;
         let written_plane = self.written_size[0] * written_w;
-        let from = &from[(block * self.groups + group) * self.read * read_plane..][..self.read * read_plane];
-        let packed =
-            &packed[(group * self.written + part.start) * self.read * taps..][..n * self.read * taps];
-        let to = to.at(((block * self.groups + group) * self.written + part.start) * written_plane);
+        let from = &from[(block * groups + group) * read * read_plane..][..read * read_plane];
+        let (place, len) = self.packing.place(group, &part);
+        let packed = &packed[place..][..len];
+        let to = to.at(((block * groups + group) * written + part.start) * written_plane);
         for rows in self.axes[0].runs() {
             for columns in self.axes[1].runs() {
                 let none = rows.taps == 0 || columns.taps == 0;
                 let tap = if none { 0 } else { rows.tap * self.kernel[1] + columns.tap };
                 let job = outer::Job {
-                    channels: if none { 0 } else { self.read },
+                    channels: if none { 0 } else { read },
                     taps: [rows.taps, columns.taps],
                     x: from.as_ptr().wrapping_add(rows.source * read_w + columns.source * WIDTH),
                     x_channel: read_plane,
                     x_tap: [rows.source_tap * read_w as isize, columns.source_tap * WIDTH as isize],
                     x_pixel: [rows.source_step * read_w, columns.source_step * WIDTH],
                     weight: packed.as_ptr().wrapping_add(tap * n),
+                    weight_lane: 1,
                     weight_channel: taps * n,
                     weight_tap: [rows.tap_step * self.kernel[1] * n, columns.tap_step * n],
                     start,
+                    resume: false,
                     y: to.wrapping_add(rows.first * written_w + columns.first * WIDTH),
                     y_channel: written_plane,
                     y_pixel: [rows.step * written_w, columns.step * WIDTH],
@@ -190,20 +149,6 @@ impl Sweep {
                 // SAFETY: the slices above hold the read channels and the packed weights of this job; runs stay inside
                 // both images; the written planes are this job's own and inside `to`, whose length the caller checked.
                 unsafe { S::outer(n, &job) };
-            }
-        }
-    }
-}
-
-/// The weights of C written channels, `[read][taps][C]`.
-fn pack_part<const C: usize>(from: &[f32], steps: [usize; 2], read: usize, taps: usize, to: &mut [f32]) {
-    let to = to.as_chunks_mut::<C>().0;
-    for channel in 0..read {
-        let to = &mut to[channel * taps..][..taps];
-        for c in 0..C {
-            let from = &from[c * steps[0] + channel * steps[1]..][..taps];
-            for (to, &w) in to.iter_mut().zip(from) {
-                to[c] = w;
             }
         }
     }
@@ -218,15 +163,19 @@ pub fn pull_weight<S: Simd>(
     dbias: Option<&mut [f32]>,
     scratch: &mut [f32],
 ) {
-    if g.lanes == 1 {
-        return portable::pull_weight(g, x, dy, dweight, dbias, scratch);
-    }
     g.check(x, dweight, dy);
+    if let Some(dbias) = dbias {
+        let plane = g.output[0] * g.output[1] * g.lanes;
+        portable::bias(dy, g.blocks, plane, dbias);
+    }
+    if g.lanes == 1 {
+        return single::pull_weight::<S>(g, x, dy, dweight, scratch);
+    }
     let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
     let (outs, ins) = (Parts::new(co, S::INNER[0]), Parts::new(ci, S::INNER[1]));
     let few = g.groups * outs.count * ins.count < FEW_JOBS;
     let row_jobs = if few { g.window.kernel[0] } else { 1 };
-    let to = Shared(dweight.as_mut_ptr());
+    let to = Shared::new(dweight);
     par::jobs(g.groups * outs.count * ins.count * row_jobs, |job| {
         let (row, job) = (job % row_jobs, job / row_jobs);
         let (ins_at, job) = (job % ins.count, job / ins.count);
@@ -235,10 +184,6 @@ pub fn pull_weight<S: Simd>(
             WeightPart { g, group: job / outs.count, outs: outs.get(job % outs.count), ins: ins.get(ins_at) };
         part.run::<S>(rows, x, dy, to);
     });
-    if let Some(dbias) = dbias {
-        let plane = g.output[0] * g.output[1] * g.lanes;
-        portable::bias(dy, g.blocks, plane, dbias);
-    }
 }
 
 /// The weights between a part of a group's output channels and one of its input channels.
@@ -276,22 +221,20 @@ impl WeightPart<'_> {
     }
 
     /// One input channel: neighbouring taps of a kernel row take the place of input channels, over the columns that all
-    /// of them read; then the columns at the edges, tap by tap.
+    /// of the row's taps read; then the columns at the edges, tap by tap.
     fn kernel_row<S: Simd>(&self, u: usize, blocks: &Range<usize>, x: &[f32], dy: &[f32], to: Shared) {
         let g = self.g;
         let of = |v| g.window.outputs_of_tap(1, v, g.input[1], g.output[1]);
-        let parts = Parts::new(g.window.kernel[1], S::INNER[1]);
-        for taps in (0..parts.count).map(|i| parts.get(i)) {
-            let start = taps.clone().map(|v| of(v).start).max().unwrap_or(0);
-            let end = taps.clone().map(|v| of(v).end).min().unwrap_or(0).max(start);
-            self.rectangle::<S>([u, taps.start], start..end, blocks, Some(taps.len()), x, dy, to);
-            for v in taps {
-                let own = of(v);
-                let left = own.start..own.end.min(start);
-                let right = own.start.max(end)..own.end;
-                for columns in [left, right] {
-                    self.rectangle::<S>([u, v], columns, blocks, None, x, dy, to);
-                }
+        let taps = 0..g.window.kernel[1];
+        let start = taps.clone().map(|v| of(v).start).max().unwrap_or(0);
+        let end = taps.clone().map(|v| of(v).end).min().unwrap_or(0).max(start);
+        for part in Parts::new(taps.len(), S::INNER[1]).iter() {
+            self.rectangle::<S>([u, part.start], start..end, blocks, Some(part.len()), x, dy, to);
+        }
+        for v in taps {
+            let own = of(v);
+            for columns in [own.start..own.end.min(start), own.start.max(end)..own.end] {
+                self.rectangle::<S>([u, v], columns, blocks, None, x, dy, to);
             }
         }
     }

@@ -38,30 +38,33 @@ pub struct Job {
     pub x_pixel: [usize; 2],
 }
 
-/// Multiplies C x I planes and leaves `[C][I][16]` partial sums.
+/// Multiplies C x I planes and leaves `[C][I][16]` partial sums. A vector is N registers, taken one after the other, so
+/// that the inputs of one register at a time are enough.
 ///
 /// # Safety
 ///
 /// The machine has S's instructions; every place that the job names exists.
 #[inline(always)]
-pub unsafe fn tile<S: Simd, const C: usize, const I: usize>(job: &Job, out: &mut Sums) {
+pub unsafe fn tile<S: Simd, const N: usize, const C: usize, const I: usize>(job: &Job, out: &mut Sums) {
     const { assert!(C * I * WIDTH <= size_of::<Sums>() / size_of::<f32>()) };
     // SAFETY: the caller's promise covers every load; the sums fit `out`, asserted above.
     unsafe {
-        let mut sums = [[S::splat(0.0); I]; C];
+        let mut sums = [[[S::splat(0.0); N]; I]; C];
         for block in 0..job.blocks {
             for row in 0..job.pixels[0] {
                 let mut dy = job.dy.add(block * job.dy_block + row * job.dy_pixel[0]);
                 let mut x = job.x.add(block * job.x_block + row * job.x_pixel[0]);
                 for _ in 0..job.pixels[1] {
-                    let mut inputs = [sums[0][0]; I];
-                    for i in 0..I {
-                        inputs[i] = S::load(x.add(i * job.x_plane));
-                    }
-                    for c in 0..C {
-                        let d = S::load(dy.add(c * job.dy_plane));
+                    for n in 0..N {
+                        let mut inputs = [sums[0][0][0]; I];
                         for i in 0..I {
-                            sums[c][i] = S::fma(d, inputs[i], sums[c][i]);
+                            inputs[i] = S::load(x.add(i * job.x_plane + n * S::LANES));
+                        }
+                        for c in 0..C {
+                            let d = S::load(dy.add(c * job.dy_plane + n * S::LANES));
+                            for i in 0..I {
+                                sums[c][i][n] = S::fma(d, inputs[i], sums[c][i][n]);
+                            }
                         }
                     }
                     dy = dy.wrapping_add(job.dy_pixel[1]);
@@ -71,7 +74,9 @@ pub unsafe fn tile<S: Simd, const C: usize, const I: usize>(job: &Job, out: &mut
         }
         for c in 0..C {
             for i in 0..I {
-                S::store(out.0.as_mut_ptr().add((c * I + i) * WIDTH), sums[c][i]);
+                for n in 0..N {
+                    S::store(out.0.as_mut_ptr().add((c * I + i) * WIDTH + n * S::LANES), sums[c][i][n]);
+                }
             }
         }
     }

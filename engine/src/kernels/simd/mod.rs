@@ -1,7 +1,7 @@
 //! Hand-written `f32` kernels over vectors of sixteen numbers, one source for every instruction set.
 //!
-//! A vector is a block of sixteen images (or, for single images, sixteen pixels of a row): one 512-bit register, two
-//! 256-bit or four 128-bit ones. Two register tiles do all the heavy work:
+//! A vector is a block of sixteen images or, for single images, sixteen neighbouring numbers of a row: one 512-bit
+//! register, two 256-bit or four 128-bit ones. Two register tiles do all the heavy work:
 //!
 //! * [`outer`]: a few output channels x a few pixels, one broadcast weight times one vector of pixels. It serves the
 //!   convolution forward, its data gradient and the dense layer.
@@ -13,35 +13,26 @@
 //!
 //! Safety: the functions of [`Simd`] run instructions that a machine may lack; the tables that lead to them are handed
 //! out by [`super::table_f32`] alone, which asserts that this machine has them. The tiles work on pointers; the safe
-//! functions in [`conv`] and [`dense`] check the length of every slice against the geometry before they make one.
+//! functions in [`conv`], [`single`] and [`dense`] check the length of every slice against the geometry before they
+//! make one.
 #![allow(unsafe_code)]
 
-/// The tiles of an instruction set: for each number of output channels the numbers of pixels, largest first, and the
-/// numbers of input channels. Each is compiled with the set's instructions.
+/// The tiles of an instruction set, each compiled with its instructions: registers per vector; for each number of
+/// output channels the numbers of pixels, largest first, and the numbers of input channels.
 macro_rules! tiles {
     (
-        $isa:ty, $features:literal,
+        $isa:ty, $features:literal, $registers:literal registers;
         outer: $($c:literal => [$($p:literal),*]),*;
+        rows: $($r:literal => [$($q:literal),*]),*;
         inner: $($o:literal => [$($i:literal),*]),*;
         chains: $n:literal
     ) => {
-        unsafe fn chains(rounds: usize) -> (usize, f32) {
-            use $crate::kernels::simd::peak;
-            #[target_feature(enable = $features)]
-            unsafe fn chains(rounds: usize) -> f32 {
-                // SAFETY: the caller's promise.
-                unsafe { peak::chains::<$isa, $n>(rounds) }
-            }
-            // SAFETY: the caller's promise.
-            (peak::operations($n) * rounds, unsafe { chains(rounds) })
-        }
-
         unsafe fn outer(channels: usize, job: &$crate::kernels::simd::outer::Job) {
             use $crate::kernels::simd::outer;
             #[target_feature(enable = $features)]
             unsafe fn tiles<const C: usize, const P: usize>(job: &outer::Job, next: usize) -> usize {
                 // SAFETY: the caller's promise.
-                unsafe { outer::tiles::<$isa, C, P>(job, next) }
+                unsafe { outer::tiles::<$isa, true, $registers, C, P>(job, next) }
             }
             let next = 0;
             // SAFETY: the caller's promise.
@@ -49,6 +40,23 @@ macro_rules! tiles {
                 match channels {
                     $($c => { $(let next = tiles::<$c, $p>(job, next);)* debug_assert_eq!(next, job.total()) })*
                     _ => unreachable!("no tile has {channels} channels"),
+                }
+            }
+        }
+
+        unsafe fn outer_rows(channels: usize, job: &$crate::kernels::simd::outer::Job) {
+            use $crate::kernels::simd::outer;
+            #[target_feature(enable = $features)]
+            unsafe fn tiles<const C: usize, const P: usize>(job: &outer::Job, next: usize) -> usize {
+                // SAFETY: the caller's promise.
+                unsafe { outer::tiles::<$isa, false, $registers, C, P>(job, next) }
+            }
+            let next = 0;
+            // SAFETY: the caller's promise.
+            unsafe {
+                match channels {
+                    $($r => { $(let next = tiles::<$r, $q>(job, next);)* debug_assert_eq!(next, job.total()) })*
+                    _ => unreachable!("no tile has {channels} rows"),
                 }
             }
         }
@@ -62,7 +70,7 @@ macro_rules! tiles {
             #[target_feature(enable = $features)]
             unsafe fn tile<const C: usize, const I: usize>(job: &inner::Job, sums: &mut inner::Sums) {
                 // SAFETY: the caller's promise.
-                unsafe { inner::tile::<$isa, C, I>(job, sums) }
+                unsafe { inner::tile::<$isa, $registers, C, I>(job, sums) }
             }
             // SAFETY: the caller's promise.
             unsafe {
@@ -72,31 +80,54 @@ macro_rules! tiles {
                 }
             }
         }
+
+        unsafe fn chains(rounds: usize) -> (usize, f32) {
+            #[target_feature(enable = $features)]
+            unsafe fn chains(rounds: usize) -> (usize, f32) {
+                // SAFETY: the caller's promise.
+                unsafe { $crate::kernels::simd::peak::chains::<$isa, $n>(rounds) }
+            }
+            // SAFETY: the caller's promise.
+            unsafe { chains(rounds) }
+        }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
 pub mod avx512;
 pub mod axis;
 pub mod conv;
+pub mod dense;
 pub mod inner;
+#[cfg(target_arch = "aarch64")]
+pub mod neon;
 pub mod outer;
+pub mod pack;
 pub mod peak;
+pub mod single;
 
 /// Numbers in a vector.
 pub const WIDTH: usize = 16;
 
-/// The most output channels in a tile, over all instruction sets.
+/// The most output channels in an [`outer`] tile, over all instruction sets.
 pub const MOST: usize = 8;
 
-/// An instruction set: vectors of [`WIDTH`] numbers and the tiles compiled for them.
+/// Output channels in an [`outer`] tile whose weights are rows, in any instruction set.
+pub const ROWS: usize = 6;
+
+/// An instruction set: its registers and the tiles compiled for them.
 ///
 /// # Safety
 ///
 /// Every function needs a machine with the instructions, and pointers to as many numbers as it says.
 pub trait Simd: Copy + Sync + 'static {
-    /// Sixteen numbers.
+    /// A register.
     type V: Copy;
+
+    /// Numbers in a register.
+    const LANES: usize;
 
     /// Output channels in a full [`outer`] tile.
     const CHANNELS: usize;
@@ -104,31 +135,44 @@ pub trait Simd: Copy + Sync + 'static {
     /// The (output, input) channels of a full [`inner`] tile.
     const INNER: [usize; 2];
 
-    /// Sixteen numbers from memory.
+    /// A register from memory.
     unsafe fn load(from: *const f32) -> Self::V;
 
-    /// Sixteen numbers to memory.
+    /// A register to memory.
     unsafe fn store(to: *mut f32, v: Self::V);
 
-    /// The same number sixteen times.
+    /// The same number in every place.
     unsafe fn splat(x: f32) -> Self::V;
 
     /// a b + c, rounded once.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
-    /// All pixels of a rectangle for `channels` (1 to [`Simd::CHANNELS`]) output channels.
+    /// All pixels of a rectangle for `channels` (1 to [`Simd::CHANNELS`]) output channels with packed weights.
     unsafe fn outer(channels: usize, job: &outer::Job);
+
+    /// The same for `channels` (1 to [`ROWS`]) whose weights are `weight_lane` apart.
+    unsafe fn outer_rows(channels: usize, job: &outer::Job);
+
+    /// The products of `sizes` (1 to [`Simd::INNER`]) planes, sixteen partial sums each, `[output][input][16]`.
+    unsafe fn inner(sizes: [usize; 2], job: &inner::Job, sums: &mut inner::Sums);
 
     /// Independent multiply-adds: floating-point operations and a sum to keep.
     unsafe fn chains(rounds: usize) -> (usize, f32);
 
-    /// The products of `sizes` (1 to [`Simd::INNER`]) planes, sixteen partial sums each, `[output][input][16]`.
-    unsafe fn inner(sizes: [usize; 2], job: &inner::Job, sums: &mut inner::Sums);
+    /// Turns a square of 16 x 16: `to[i to_step + j] = from[j from_step + i]`.
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        for i in 0..WIDTH {
+            for j in 0..WIDTH {
+                // SAFETY: the caller's promise: sixteen rows of sixteen numbers on both sides.
+                unsafe { *to.add(i * to_step + j) = *from.add(j * from_step + i) };
+            }
+        }
+    }
 }
 
 /// A pointer that jobs on several threads share; each job writes its own part.
 #[derive(Clone, Copy)]
-pub struct Shared(pub *mut f32);
+pub struct Shared(*mut f32);
 
 // SAFETY: a plain address; whoever dereferences it answers for the jobs' parts being disjoint.
 unsafe impl Send for Shared {}
@@ -136,13 +180,28 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
+    /// The start of `values`.
+    pub fn new(values: &mut [f32]) -> Self {
+        Self(values.as_mut_ptr())
+    }
+
     /// The address `offset` numbers on. A method, so that closures capture the wrapper and not the bare pointer.
     pub fn at(self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
     }
+
+    /// `len` numbers from `offset` on.
+    ///
+    /// # Safety
+    ///
+    /// They exist, and no other job has them.
+    pub unsafe fn slice<'a>(self, offset: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.at(offset), len) }
+    }
 }
 
-/// Splits `total` channels into the fewest parts of at most `most`, as equal as can be.
+/// Splits `total` into the fewest parts of at most `most`, as equal as can be.
 #[derive(Clone, Copy)]
 pub struct Parts {
     total: usize,
@@ -160,15 +219,26 @@ impl Parts {
     pub fn get(self, i: usize) -> std::ops::Range<usize> {
         i * self.total / self.count..(i + 1) * self.total / self.count
     }
+
+    /// All parts in order.
+    pub fn iter(self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        (0..self.count).map(move |i| self.get(i))
+    }
 }
 
 /// Runs an instruction set's multiply-add chains; floating-point operations done, `None` for the portable loops.
 pub fn chains(isa: super::Isa, rounds: usize) -> Option<usize> {
-    let (operations, sum) = match isa {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the caller asserted that this machine has the instructions.
-        super::Isa::Avx512 => unsafe { avx512::Avx512::chains(rounds) },
-        _ => return None,
+    // SAFETY: the caller asserted that this machine has the instructions.
+    let (operations, sum) = unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            super::Isa::Avx512 => avx512::Avx512::chains(rounds),
+            #[cfg(target_arch = "x86_64")]
+            super::Isa::Avx2 => avx2::Avx2::chains(rounds),
+            #[cfg(target_arch = "aarch64")]
+            super::Isa::Neon => neon::Neon::chains(rounds),
+            _ => return None,
+        }
     };
     std::hint::black_box(sum);
     Some(operations)

@@ -24,14 +24,18 @@ pub struct Job {
     pub x_tap: [isize; 2],
     /// Steps to the next pixel.
     pub x_pixel: [usize; 2],
-    /// First tap's weights of the first input channel; those of the tile's channels lie side by side.
+    /// First tap's weight of the first input channel for the tile's first channel.
     pub weight: *const f32,
+    /// Step between the tile's channels, for [`Simd::outer_rows`]; side by side otherwise.
+    pub weight_lane: usize,
     /// Step to the next input channel.
     pub weight_channel: usize,
     /// Steps to the next tap.
     pub weight_tap: [usize; 2],
-    /// What the sums start from.
+    /// What the sums start from,
     pub start: [f32; MOST],
+    /// or go on from what y holds.
+    pub resume: bool,
     /// First pixel of the first output channel.
     pub y: *mut f32,
     /// Step to the next output channel.
@@ -49,13 +53,17 @@ impl Job {
     }
 }
 
-/// Tiles of P pixels from pixel `next` on, as long as P are left; returns the first pixel that is left.
+/// Tiles of P pixels from pixel `next` on, as long as P are left; returns the first pixel that is left. A vector is N
+/// registers; `PACKED` weights lie side by side.
 ///
 /// # Safety
 ///
 /// The machine has S's instructions; every place that the job names exists.
 #[inline(always)]
-pub unsafe fn tiles<S: Simd, const C: usize, const P: usize>(job: &Job, mut next: usize) -> usize {
+pub unsafe fn tiles<S: Simd, const PACKED: bool, const N: usize, const C: usize, const P: usize>(
+    job: &Job,
+    mut next: usize,
+) -> usize {
     let (total, width) = (job.total(), job.pixels[1]);
     if next + P > total {
         return next;
@@ -73,7 +81,7 @@ pub unsafe fn tiles<S: Simd, const C: usize, const P: usize>(job: &Job, mut next
             }
         }
         // SAFETY: the caller's promise, for P pixels of the rectangle.
-        unsafe { tile::<S, C, P>(job, x, y) };
+        unsafe { tile::<S, PACKED, N, C, P>(job, x, y) };
         next += P;
     }
     next
@@ -85,27 +93,49 @@ pub unsafe fn tiles<S: Simd, const C: usize, const P: usize>(job: &Job, mut next
 ///
 /// As for [`tiles`].
 #[inline(always)]
-unsafe fn tile<S: Simd, const C: usize, const P: usize>(job: &Job, x: [*const f32; P], y: [*mut f32; P]) {
-    // SAFETY: the caller's promise covers every load (each pixel's taps in each channel, C weights per tap) and every
-    // store (each pixel in C output channels).
+unsafe fn tile<S: Simd, const PACKED: bool, const N: usize, const C: usize, const P: usize>(
+    job: &Job,
+    x: [*const f32; P],
+    y: [*mut f32; P],
+) {
+    let lane = if PACKED { 1 } else { job.weight_lane };
+    // SAFETY: the caller's promise covers every load (each pixel's taps in each channel, C weights per tap, sums to go
+    // on from) and every store (each pixel in C output channels).
     unsafe {
-        let mut sums = [[S::splat(0.0); P]; C];
+        let mut sums = [[[S::splat(0.0); N]; P]; C];
         for c in 0..C {
-            sums[c] = [S::splat(job.start[c]); P];
+            for p in 0..P {
+                for n in 0..N {
+                    sums[c][p][n] = S::splat(job.start[c]);
+                }
+            }
+        }
+        if job.resume {
+            for c in 0..C {
+                for p in 0..P {
+                    for n in 0..N {
+                        sums[c][p][n] = S::load(y[p].add(c * job.y_channel + n * S::LANES));
+                    }
+                }
+            }
         }
         for channel in 0..job.channels {
             for u in 0..job.taps[0] {
                 let mut at = (channel * job.x_channel) as isize + u as isize * job.x_tap[0];
                 let mut weight = job.weight.add(channel * job.weight_channel + u * job.weight_tap[0]);
                 for _ in 0..job.taps[1] {
-                    let mut pixels = [sums[0][0]; P];
+                    let mut pixels = [[sums[0][0][0]; N]; P];
                     for p in 0..P {
-                        pixels[p] = S::load(x[p].offset(at));
+                        for n in 0..N {
+                            pixels[p][n] = S::load(x[p].offset(at).add(n * S::LANES));
+                        }
                     }
                     for c in 0..C {
-                        let w = S::splat(*weight.add(c));
+                        let w = S::splat(*weight.add(c * lane));
                         for p in 0..P {
-                            sums[c][p] = S::fma(w, pixels[p], sums[c][p]);
+                            for n in 0..N {
+                                sums[c][p][n] = S::fma(w, pixels[p][n], sums[c][p][n]);
+                            }
                         }
                     }
                     at += job.x_tap[1];
@@ -115,7 +145,9 @@ unsafe fn tile<S: Simd, const C: usize, const P: usize>(job: &Job, x: [*const f3
         }
         for c in 0..C {
             for p in 0..P {
-                S::store(y[p].add(c * job.y_channel), sums[c][p]);
+                for n in 0..N {
+                    S::store(y[p].add(c * job.y_channel + n * S::LANES), sums[c][p][n]);
+                }
             }
         }
     }

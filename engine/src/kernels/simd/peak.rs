@@ -5,20 +5,16 @@
 
 use super::{Simd, WIDTH};
 
-/// Floating-point operations per round of N chains.
-pub fn operations(chains: usize) -> usize {
-    2 * WIDTH * chains
-}
-
-/// `rounds` multiply-adds in each of N chains; returns their sum, so that nobody leaves them out.
+/// `rounds` multiply-adds in each of N chains; returns their floating-point operations and their sum, so that nobody
+/// leaves them out.
 ///
 /// # Safety
 ///
 /// The machine has S's instructions.
 #[inline(always)]
-pub unsafe fn chains<S: Simd, const N: usize>(rounds: usize) -> f32 {
+pub unsafe fn chains<S: Simd, const N: usize>(rounds: usize) -> (usize, f32) {
     let mut out = [0.0; WIDTH];
-    // SAFETY: the caller's promise; `out` holds one vector.
+    // SAFETY: the caller's promise; `out` has room for a register of any set.
     unsafe {
         let (a, b) = (S::splat(std::hint::black_box(0.999)), S::splat(0.001));
         let mut sums = [b; N];
@@ -32,5 +28,5 @@ pub unsafe fn chains<S: Simd, const N: usize>(rounds: usize) -> f32 {
         }
         S::store(out.as_mut_ptr(), sums[0]);
     }
-    out.iter().sum()
+    (2 * S::LANES * N * rounds, out.iter().sum())
 }
