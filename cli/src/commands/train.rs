@@ -78,7 +78,7 @@ pub struct Args {
     /// Share of the target spread evenly over all classes
     #[arg(long, value_name = "X")]
     label_smoothing: Option<f64>,
-    /// Augmentation steps, as in crop=4,flip
+    /// Augmentation steps, as in crop=4,flip, or none [default: shift=1 for digits, none for others]
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     augment: Option<Vec<String>>,
     /// Seed of first parameters, order, augmentation and dropout [default: 1]
@@ -126,9 +126,12 @@ impl Args {
             model => c.model, data => c.data, init => c.init, epochs => c.epochs, batch => c.batch,
             optimizer => c.optimizer, momentum => c.momentum, weight_decay => c.weight_decay,
             schedule => c.schedule, loss => c.loss, label_smoothing => c.label_smoothing,
-            augment => c.augment, seed => c.seed, threads => c.threads, dump_every => c.dump.every,
+            seed => c.seed, threads => c.threads, dump_every => c.dump.every,
         }
         c.nesterov |= self.nesterov;
+        if let Some(steps) = &self.augment {
+            c.augment = Some(steps.iter().filter(|s| *s != "none").cloned().collect());
+        }
         c.data_dir = self.data_dir.clone().or(c.data_dir);
         c.limit = self.limit.or(c.limit);
         c.weights = self.weights.clone().or(c.weights);
@@ -159,7 +162,7 @@ struct Ready {
 pub fn run(args: Args) -> Result<()> {
     let config = args.config()?;
     config.recipe()?;
-    let augment = Augment::parse(&config.augment)?;
+    let augment = Augment::parse(&config.augmentation())?;
     let splits = data::load(&config.data, config.data_dir.clone(), config.limit)?;
     let graph = fit(&config.model, &splits.train, args.manner())?;
     let (graph, params) = match &config.weights {
@@ -169,7 +172,7 @@ pub fn run(args: Args) -> Result<()> {
             (graph, params)
         }
     };
-    let config = Config { augment: augment.texts(), ..config };
+    let config = Config { augment: Some(augment.texts()), ..config };
     if args.dry_run {
         say::line(format!("{}\n# model.toml\n{}", config.to_toml()?, graph.to_toml()).trim_end());
         return Ok(());

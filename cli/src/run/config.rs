@@ -64,8 +64,9 @@ pub struct Config {
     pub loss: String,
     /// Share of the target spread evenly over all classes.
     pub label_smoothing: f64,
-    /// Augmentation steps, as in ["crop=4", "flip"].
-    pub augment: Vec<String>,
+    /// Augmentation steps, as in ["crop=4", "flip"]; left out, ["shift=1"] for the bundled digits and none for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Vec<String>>,
     /// Seed of first parameters, order, augmentation and dropout.
     pub seed: u64,
     /// Threads (0: one per processor); results do not depend on it.
@@ -141,7 +142,7 @@ impl Default for Config {
             clip: None,
             loss: "cross-entropy".into(),
             label_smoothing: 0.0,
-            augment: Vec::new(),
+            augment: None,
             seed: 1,
             threads: 0,
             dump: Dump::default(),
@@ -258,6 +259,12 @@ impl Config {
         self.lr.unwrap_or(if self.optimizer == "sgd" { 0.03 } else { 0.001 })
     }
 
+    /// The augmentation steps, or the data set's usual ones.
+    pub fn augmentation(&self) -> Vec<String> {
+        let usual = if self.data == "digits" { vec!["shift=1".to_string()] } else { Vec::new() };
+        self.augment.clone().unwrap_or(usual)
+    }
+
     /// How fresh parameters start. Errors: an unknown name.
     pub fn initialiser(&self) -> Result<Init> {
         Ok(Init::named(&self.init)?)
@@ -272,6 +279,7 @@ fn full() -> Config {
         weights: Some(PathBuf::new()),
         lr: Some(0.1),
         clip: Some(1.0),
+        augment: Some(Vec::new()),
         early_stop: Some(1),
         ..Config::default()
     }

@@ -39,9 +39,10 @@ fn draw(scene: &Scene<'_>) -> Result<Vec<File>> {
             inputs: node.inputs.clone(),
         }
     }));
-    let title =
-        format!("{}: {} parameters", graph.name(), crate::number::count(graph.layout().count() as u64));
-    Ok(vec![File { path: "architecture.svg".into(), bytes: architecture(&title, &boxes)?.into_bytes() }])
+    Ok(vec![File {
+        path: "architecture.svg".into(),
+        bytes: architecture(graph.name(), &boxes)?.into_bytes(),
+    }])
 }
 
 /// The options that say most, in words: kernel, and stride, pad, groups, dilation where they are not the usual ones.

@@ -47,9 +47,10 @@ pub(super) fn gallery(scene: &Scene<'_>, names: &[&str], title: &str, most: usiz
     });
     let rows = rows.collect::<Result<Vec<Row>>>()?;
     let mut gallery = Gallery::new(title, rows);
-    let mut notes: Vec<&String> = answers.iter().flat_map(|(_, a)| &a.notes).collect();
-    notes.dedup();
-    gallery.notes = notes.into_iter().cloned().collect();
+    for (method, answer) in &answers {
+        let whose = if answers.len() == 1 { String::new() } else { format!("{}: ", method.name) };
+        gallery.notes.extend(answer.notes.iter().map(|note| format!("{whose}{note}")));
+    }
     Ok(gallery)
 }
 
