@@ -3,7 +3,7 @@
 
 use glassbox_engine::{Graph, Params};
 use glassbox_fixtures::{Arrays, arrays, graph};
-use glassbox_viz::methods::{Answer, Ask, Settings, Targets, Unit, named};
+use glassbox_viz::methods::{Answer, Ask, Moment, Settings, Targets, Unit, named, under_noise};
 use ndarray::{Array4, ArrayD};
 
 /// A net with its golden maps.
@@ -71,6 +71,30 @@ fn maps_of_the_input() {
 }
 
 #[test]
+fn maps_by_variants_of_the_input() {
+    for case in CASES.map(case) {
+        let answer = case.run("integrated-gradients", &case.ask(), &["steps=50"]);
+        case.close("input/integrated-gradients-gl50", &answer.map, LIMIT);
+        for facts in &answer.facts {
+            let residual = facts.residual.as_ref().unwrap();
+            assert!(residual.relative() < 0.02, "{} {residual:?}", case.name);
+        }
+        let answer = case.run("occlusion", &case.ask(), &["window=5", "stride=2", "baseline=zero"]);
+        case.close("input/occlusion-w5-s2-mean", &answer.map, LIMIT);
+        let noise = case.golden.get("noise");
+        let (draws, size) = (noise.shape()[0], case.graph.input().size());
+        let noise: Vec<f32> = noise.iter().map(|&v| v as f32).collect();
+        for (moment, golden) in [(Moment::Mean, "smoothgrad"), (Moment::Square, "smoothgrad-squared")] {
+            let answer = under_noise(&case.ask(), moment, draws, |sample, draw, image| {
+                let at = (draw * case.x.dim().0 + sample) * size;
+                image.iter_mut().zip(&noise[at..][..size]).for_each(|(v, e)| *v += e);
+            });
+            case.close(&format!("input/{golden}"), &answer.unwrap().map, LIMIT);
+        }
+    }
+}
+
+#[test]
 fn projections_of_units() {
     for case in CASES.map(case) {
         for (what, _) in case.golden.under("project/") {
@@ -93,9 +117,6 @@ fn maps_of_a_layer() {
     for case in CASES.map(case) {
         for (what, _) in case.golden.under("cam/") {
             let (layer, method) = what.split_once('/').unwrap();
-            if named(method).is_err() {
-                continue;
-            }
             let answer = case.run(method, &case.ask().layer(layer), &[]);
             case.close(&format!("cam/{what}"), &answer.map, LIMIT);
         }

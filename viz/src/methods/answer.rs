@@ -63,7 +63,8 @@ pub struct Facts {
 /// What a method answers.
 #[derive(Clone, Debug)]
 pub struct Answer<R = f32> {
-    /// Raw signed values: [N, C, H, W] in the input's space; [N, H, W] where channels were reduced; [N, h, w] at a layer.
+    /// Raw signed values: [N, C, H, W] in the input's space; [N, H, W] where channels were reduced; [N, h, w] at a
+    /// layer.
     pub map: ArrayD<R>,
     /// One per sample.
     pub facts: Vec<Facts>,
@@ -84,6 +85,12 @@ impl<R: Real> Answer<R> {
             }
         }
         Self { map, facts, notes: Vec::new() }
+    }
+
+    /// With a note.
+    pub(super) fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
     }
 
     /// Facts and notes as JSON, to lie beside the array: {"samples": [..], "notes": [..]}.

@@ -1,15 +1,23 @@
 //! What class activation maps share: the choice of a layer, activations and gradients at it, and the way to a map.
 
-use super::answer::{Answer, Facts};
+use super::answer::{Answer, Facts, Residual};
 use super::pass::{Pass, each_sample, value, values};
 use super::score::Score;
-use super::{Ask, Error, Result};
+use super::{Ask, Error, Key, Result};
 use crate::resize::{Resize, resize};
 use glassbox_engine::graph::Keep;
 use glassbox_engine::kernels::par;
 use glassbox_engine::rules::RoleKind;
 use glassbox_engine::{Blocked, Graph, Real, RuleSet, Shape, View};
 use ndarray::{Array2, Array3};
+
+/// The option of maps that are cut by default.
+pub(super) const RELU: Key =
+    Key { name: "relu", default: "true", help: "cut negative values; false keeps the signed map" };
+
+/// The option of maps that are signed by default.
+pub(super) const SIGNED: Key =
+    Key { name: "relu", default: "false", help: "keep the signed map; true cuts negative values" };
 
 /// A layer that a map is made at.
 #[derive(Clone, Debug)]
@@ -22,8 +30,8 @@ pub(super) struct Site {
 /// The fewest cells at which a default layer still tells where.
 const CELLS: usize = 16;
 
-/// The layer that is asked for, or the last rectified one that still has some resolution. Errors: an unknown layer; one
-/// without maps; a net without maps.
+/// The layer that is asked for, or the last rectified one that still has some resolution. Errors: an unknown layer;
+/// one without maps; a net without maps.
 pub(super) fn site<R: Real>(ask: &Ask<'_, R>) -> Result<Site> {
     let graph = ask.graph;
     let known = maps(graph).iter().map(|&s| graph.names()[s].as_str()).collect::<Vec<_>>().join(", ");
@@ -85,11 +93,16 @@ pub(super) struct Channel<'a, R> {
 impl<R: Real> Channel<'_, R> {
     /// One number per lane, summed over places.
     pub fn sums(&self, f: impl Fn(R, R) -> R) -> Vec<R> {
+        self.sums_with(&vec![R::zero(); self.lanes], |a, g, _| f(a, g))
+    }
+
+    /// One number per lane, summed over places; `f` sees a number of the lane, too.
+    pub fn sums_with(&self, given: &[R], f: impl Fn(R, R, R) -> R) -> Vec<R> {
         let mut sums = vec![R::zero(); self.lanes];
         let places = self.activation.chunks_exact(self.lanes).zip(self.gradient.chunks_exact(self.lanes));
         for (a, g) in places {
-            for ((sum, &a), &g) in sums.iter_mut().zip(a).zip(g) {
-                *sum += f(a, g);
+            for (((sum, &a), &g), &given) in sums.iter_mut().zip(a).zip(g).zip(given) {
+                *sum += f(a, g, given);
             }
         }
         sums
@@ -130,9 +143,8 @@ fn combine<R: Real>(
     out
 }
 
-/// What a batch knows when its maps are made: for residuals.
-pub(super) type Measure<'m, R> =
-    &'m dyn Fn(&Pass<'_, R>, usize, usize, &[R]) -> Result<Option<super::answer::Residual>>;
+/// Measures an identity: (pass after the walk, image, class, slot of the layer).
+pub(super) type Measure<'m, R> = &'m dyn Fn(&Pass<'_, R>, usize, usize, usize) -> Result<Option<Residual>>;
 
 /// A map from activations and gradients of the class at a layer: `channel` adds what each channel gives.
 pub(super) fn by_gradient<R: Real>(
@@ -155,7 +167,7 @@ pub(super) fn by_gradient<R: Real>(
         for (i, &class) in classes.iter().enumerate() {
             let raw: Vec<R> = values(maps.view(), i).collect();
             let residual = match measure {
-                Some(measure) if score == Score::Logit => measure(pass, i, class, &raw)?,
+                Some(measure) if score == Score::Logit => measure(pass, i, class, site.slot)?,
                 _ => None,
             };
             let logit = value(pass.logits()?, i, class).wide();
@@ -165,6 +177,13 @@ pub(super) fn by_gradient<R: Real>(
         Ok(())
     })?;
     out.finish(ask)
+}
+
+/// What Grad-CAM adds for a channel: its activation, weighted by the mean of its gradient.
+pub(super) fn grad_cam<R: Real>(mut channel: Channel<'_, R>, sign: R) {
+    let places = channel.places();
+    let weights: Vec<R> = channel.sums(|_, g| g).iter().map(|&sum| sign * sum / places).collect();
+    channel.add(&weights, |a, _, weight| weight * a);
 }
 
 /// Maps in the making, sample by sample.

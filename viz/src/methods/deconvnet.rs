@@ -1,21 +1,22 @@
 //! deconvnet: what in the image made a unit fire, by running the net backwards.
 //!
-//! The signal goes down stage by stage: **unpool** (each value to the place that its switch recorded), **rectify** the signal
-//! (`max(s, 0)`, whatever the forward pass did), **filter** with the transposed kernels, without biases. Filtering comes
-//! last, so the picture is signed, [N, C, H, W]. Local response normalisation is passed unchanged, batch-norm by its
-//! transpose. Dense layers follow the same rule.
+//! The signal goes down stage by stage: **unpool** (each value to the place that its switch recorded), **rectify** the
+//! signal (`max(s, 0)`, whatever the forward pass did), **filter** with the transposed kernels, without biases.
+//! Filtering comes last, so the picture is signed, [N, C, H, W]. Local response normalisation is passed unchanged,
+//! batch-norm by its transpose. Dense layers follow the same rule.
 //!
-//! With `--layer L --unit K` the start is the strongest activation of that channel (`K,Y,X`: that unit; `all`: the whole
-//! layer, which is another picture), everything else zero: the paper's projection of one activation. Without a layer the
-//! start is a one at the class's logit: the gradient with the rectifiers' rule swapped.
+//! With `--layer L --unit K` the start is the strongest activation of that channel (`K,Y,X`: that unit; `all`: the
+//! whole layer, which is another picture), everything else zero: the paper's projection of one activation. Without a
+//! layer the start is a one at the class's logit: the gradient with the rectifiers' rule swapped.
 //!
-//! `overlap` decides what a cell receives that several pooling windows point at: their `sum` (the default: makes DeconvNet the
-//! gradient on a net without rectifiers), the `last`, or the `max` by magnitude.
+//! `overlap` decides what a cell receives that several pooling windows point at: their `sum` (the default: makes
+//! DeconvNet the gradient on a net without rectifiers), the `last`, or the `max` by magnitude.
 //!
 //! Reference: Zeiler and Fergus 2014 (arXiv 1311.2901), section 2.1.
 //!
-//! Facts: adjointness of every linear layer and pool on the way; the unit and its activation. Limits: a projection of a
-//! single activation, not of the joint activity; little changes when upper layers are randomised (Adebayo et al. 2018).
+//! Facts: adjointness of every linear layer and pool on the way; the unit and its activation. Limits: a projection of
+//! a single activation, not of the joint activity; little changes when upper layers are randomised (Adebayo et al.
+//! 2018).
 
 use super::answer::Answer;
 use super::project::{Check, pull, why_zero};

@@ -1,13 +1,13 @@
 //! gradient: how the class's logit changes with each input value.
 //!
-//! `R = dS_c / dx`, [N, C, H, W], signed; S_c is the logit (`score` asks for the log-probability or the probability, whose
-//! gradient is `p_c (dS_c/dx - sum_k p_k dS_k/dx)` and vanishes where the net is sure). With `--layer` and `--unit` the
-//! signal starts at that unit's activation instead: activation times gradient of the unit.
+//! `R = dS_c / dx`, [N, C, H, W], signed; S_c is the logit (`score` asks for the log-probability or the probability,
+//! whose gradient is `p_c (dS_c/dx - sum_k p_k dS_k/dx)` and vanishes where the net is sure). With `--layer` and
+//! `--unit` the signal starts at that unit's activation instead: activation times gradient of the unit.
 //!
 //! Reference: Simonyan, Vedaldi, Zisserman 2014 (arXiv 1312.6034), equation 4; Baehrens et al. 2010.
 //!
-//! Facts: the bias identity, `sum(x R) + sum over layers of <dS/db, b> = S_c`, where all layers are linear, rectifiers or
-//! pools. Limits: a rectifier passes nothing at exactly zero; a map of zeros means that every path is blocked.
+//! Facts: the bias identity, `sum(x R) + sum over layers of <dS/db, b> = S_c`, where all layers are linear, rectifiers
+//! or pools. Limits: a rectifier passes nothing at exactly zero; a map of zeros means that every path is blocked.
 
 use super::answer::Answer;
 use super::project::{Check, pull, why_zero};

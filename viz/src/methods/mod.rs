@@ -1,43 +1,79 @@
 //! Methods that look inside a net: pure functions of a net, its parameters and some images.
 //!
-//! A method answers with the raw signed array and, sample by sample, with facts that say how far it can be trusted; cutting,
-//! normalising and colouring are for pictures. What holds for all of them: the score is the logit, never the loss; the net runs
-//! in evaluation and nothing of it is changed; no number mixes two samples of a batch; a map that says nothing is zeros
-//! with the reason, never NaN; chance comes from an explicit seed, keyed by (seed, sample, draw), so that results depend neither
-//! on the batch nor on threads.
+//! A method answers with the raw signed array and, sample by sample, with facts that say how far it can be trusted;
+//! cutting, normalising and colouring are for pictures. What holds for all of them: the score is the logit, never the
+//! loss; the net runs in evaluation and nothing of it is changed; no number mixes two samples of a batch; a map that
+//! says nothing is zeros with the reason, never NaN; chance comes from an explicit seed, keyed by (seed, sample,
+//! draw), so that results depend neither on the batch nor on threads.
 //!
 //! One file and one line each in [`METHODS`]; the head of the file is the method's manual page ([`Method::manual`]).
 
 mod answer;
 mod ask;
+mod baseline;
 mod cams;
 mod pass;
+mod paths;
 mod project;
 mod residual;
 mod score;
 mod settings;
+mod smooth;
 
+mod ablation_cam;
+mod cam;
 mod deconvnet;
+mod eigen_cam;
+mod expected_gradients;
 mod grad_cam;
+mod grad_cam_plus_plus;
 mod gradient;
 mod gradient_x_input;
 mod guided_backprop;
+mod guided_grad_cam;
+mod hires_cam;
+mod integrated_gradients;
+mod layer_cam;
+mod occlusion;
+mod rise;
 mod saliency;
+mod score_cam;
+mod smoothgrad;
+mod smoothgrad_squared;
+mod vargrad;
+mod xgrad_cam;
 
 pub use answer::{Answer, Facts, LayerSum, Residual};
 pub use ask::{Ask, Targets, Unit};
 pub use settings::{Key, Settings};
+pub use smooth::{Moment, under_noise};
 
 use crate::error::{Error, Result};
 
 /// Every method, by name.
 pub static METHODS: &[&Method] = &[
+    &ablation_cam::METHOD,
+    &cam::METHOD,
     &deconvnet::METHOD,
+    &eigen_cam::METHOD,
+    &expected_gradients::METHOD,
     &grad_cam::METHOD,
+    &grad_cam_plus_plus::METHOD,
     &gradient::METHOD,
     &gradient_x_input::METHOD,
     &guided_backprop::METHOD,
+    &guided_grad_cam::METHOD,
+    &hires_cam::METHOD,
+    &integrated_gradients::METHOD,
+    &layer_cam::METHOD,
+    &occlusion::METHOD,
+    &rise::METHOD,
     &saliency::METHOD,
+    &score_cam::METHOD,
+    &smoothgrad::METHOD,
+    &smoothgrad_squared::METHOD,
+    &vargrad::METHOD,
+    &xgrad_cam::METHOD,
 ];
 
 /// What a method's array lies over.
@@ -85,8 +121,8 @@ pub struct Method {
 type Run<R> = fn(&Ask<'_, R>, &Settings) -> Result<Answer<R>>;
 
 impl Method {
-    /// Answers a question. Errors: images or classes that do not fit the net, a layer or unit where the method takes none,
-    /// options out of range, and conditions of the method that the net does not meet.
+    /// Answers a question. Errors: images or classes that do not fit the net, a layer or unit where the method takes
+    /// none, options out of range, and conditions of the method that the net does not meet.
     pub fn run(&self, ask: &Ask<'_>, settings: &Settings) -> Result<Answer> {
         self.check(ask)?;
         (self.run)(ask, settings)
@@ -112,10 +148,11 @@ impl Method {
             }
             Err(Error::request(
                 format!("method \"{}\" takes no {what}", self.name),
-                format!("leave it out, or see `methods` for those that take {what}s"),
+                "leave it out, or see `methods` for those that do",
             ))
         };
         refuse("layer", ask.layer.is_some(), self.aim != Aim::Class)?;
+        refuse("enlarging", ask.upsample, self.space == Space::Layer)?;
         refuse("unit", ask.unit.is_some(), self.aim == Aim::ClassOrUnit)
     }
 }
@@ -131,8 +168,10 @@ mod tests {
     use super::*;
 
     /// Files of this folder that hold no method.
-    const SHARED: [&str; 9] =
-        ["answer", "ask", "cams", "mod", "pass", "project", "residual", "score", "settings"];
+    const SHARED: [&str; 12] = [
+        "answer", "ask", "baseline", "cams", "mod", "pass", "paths", "project", "residual", "score",
+        "settings", "smooth",
+    ];
 
     #[test]
     fn methods_are_alphabetical_and_every_file_is_listed() {
@@ -143,7 +182,7 @@ mod tests {
         for entry in std::fs::read_dir(folder).unwrap() {
             let file = entry.unwrap().file_name().into_string().unwrap();
             let stem = file.trim_end_matches(".rs");
-            let name = stem.replace("plus_plus", "+ +").replace('_', "-").replace("-+ +", "++");
+            let name = stem.replace("_plus_plus", "++").replace('_', "-");
             assert!(SHARED.contains(&stem) || names.contains(&&*name), "{stem} is not listed");
         }
     }

@@ -132,8 +132,8 @@ fn batch(graph: &Graph) -> usize {
 
 /// Runs `variants` variants of every sample through the net, in batches, in order.
 ///
-/// `fill(sample, variant, image)` writes a variant; it starts out as the sample. `then(pass, batch)` sees the trace, in
-/// which image i is variant `batch[i].1` of sample `batch[i].0`.
+/// `fill(sample, variant, image)` writes a variant; it starts out as the sample. `then(pass, batch)` sees the trace,
+/// in which image i is variant `batch[i].1` of sample `batch[i].0`.
 pub(super) fn each_variant<R: Real>(
     ask: &Ask<'_, R>,
     pass: &mut Pass<'_, R>,
@@ -168,6 +168,22 @@ pub(super) fn each_sample<R: Real>(
     then: impl FnMut(&mut Pass<'_, R>, &[(usize, usize)]) -> Result<()>,
 ) -> Result<()> {
     each_variant(ask, pass, 1, |_, _, _| {}, then)
+}
+
+/// The class explained for each sample and its logit.
+pub(super) fn classes<R: Real>(ask: &Ask<'_, R>) -> Result<Vec<(usize, R)>> {
+    let mut pass = Pass::new(ask, ask.samples(), Keep::Nothing);
+    let mut out = Vec::with_capacity(ask.samples());
+    let quiet = Ask { progress: None, ..ask.clone() };
+    each_sample(&quiet, &mut pass, |pass, batch| {
+        let logits = pass.logits()?;
+        out.extend(batch.iter().enumerate().map(|(i, &(sample, _))| {
+            let class = ask.class(sample, logits, i);
+            (class, value(logits, i, class))
+        }));
+        Ok(())
+    })?;
+    Ok(out)
 }
 
 /// The values of images in memory order.

@@ -58,8 +58,9 @@ pub(super) fn bias_part<R: Real>(pass: &Pass<'_, R>, i: usize, to: usize, from: 
     (to..from).filter_map(part).sum()
 }
 
-/// sum(A g) + sum(bias g) - score, for image `i` after a walk with the gradient rule from the logits down to slot `to`.
-/// `None` where a layer in between is neither linear nor a rectifier nor a pool, or where a path leads around the slot.
+/// sum(A g) + sum(bias g) - score, for image `i` after a walk with the gradient rule from the logits down to slot
+/// `to`. `None` where a layer in between is neither linear nor a rectifier nor a pool, or where a path leads around
+/// the slot.
 pub(super) fn bias_identity<R: Real>(
     pass: &Pass<'_, R>,
     i: usize,

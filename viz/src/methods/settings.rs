@@ -1,7 +1,8 @@
-//! Options of a method, `--set key=value`: an unknown key is an error that lists the known ones, a bad value one that says
-//! what to write.
+//! Options of a method, `--set key=value`: an unknown key is an error that lists the known ones, a bad value one that
+//! says what to write.
 
 use super::{Error, Method, Result};
+use std::ops::RangeInclusive;
 
 /// An option of a method.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +71,39 @@ impl Settings {
         })
     }
 
-    fn wrong<T>(&self, key: &'static str, want: &str) -> Result<T> {
+    /// A value that cannot be used, with what to write.
+    pub(super) fn wrong<T>(&self, key: &'static str, want: &str) -> Result<T> {
         Err(Error::request(format!("{key}={} cannot be used", self.text(key)), format!("write {want}")))
+    }
+
+    /// A number in a range.
+    pub(super) fn number(&self, key: &'static str, range: RangeInclusive<f64>) -> Result<f64> {
+        match self.text(key).parse::<f64>() {
+            Ok(v) if range.contains(&v) => Ok(v),
+            _ if range.end().is_finite() => {
+                self.wrong(key, &format!("a number from {} to {}", range.start(), range.end()))
+            }
+            _ if range.start().is_finite() => {
+                self.wrong(key, &format!("a number of at least {}", range.start()))
+            }
+            _ => self.wrong(key, "a number"),
+        }
+    }
+
+    /// A whole number of at least `least`.
+    pub(super) fn count(&self, key: &'static str, least: usize) -> Result<usize> {
+        match self.text(key).parse::<usize>() {
+            Ok(v) if v >= least && v <= 1 << 24 => Ok(v),
+            _ => self.wrong(key, &format!("a whole number from {least} to {}", 1 << 24)),
+        }
+    }
+
+    /// A seed.
+    pub(super) fn seed(&self) -> Result<u64> {
+        match self.text("seed").parse::<u64>() {
+            Ok(v) => Ok(v),
+            Err(_) => self.wrong("seed", "a whole number from 0 to 18446744073709551615"),
+        }
     }
 
     /// true or false.
