@@ -12,9 +12,11 @@ mod answer;
 mod ask;
 mod baseline;
 mod cams;
+mod fold;
 mod pass;
 mod paths;
 mod project;
+mod relevance;
 mod residual;
 mod score;
 mod settings;
@@ -23,6 +25,7 @@ mod smooth;
 mod ablation_cam;
 mod cam;
 mod deconvnet;
+mod deeplift;
 mod eigen_cam;
 mod expected_gradients;
 mod grad_cam;
@@ -34,6 +37,9 @@ mod guided_grad_cam;
 mod hires_cam;
 mod integrated_gradients;
 mod layer_cam;
+mod lrp_epsilon;
+mod lrp_epsilon_plus;
+mod lrp_gamma_box;
 mod occlusion;
 mod rise;
 mod saliency;
@@ -55,6 +61,7 @@ pub static METHODS: &[&Method] = &[
     &ablation_cam::METHOD,
     &cam::METHOD,
     &deconvnet::METHOD,
+    &deeplift::METHOD,
     &eigen_cam::METHOD,
     &expected_gradients::METHOD,
     &grad_cam::METHOD,
@@ -66,6 +73,9 @@ pub static METHODS: &[&Method] = &[
     &hires_cam::METHOD,
     &integrated_gradients::METHOD,
     &layer_cam::METHOD,
+    &lrp_epsilon::METHOD,
+    &lrp_epsilon_plus::METHOD,
+    &lrp_gamma_box::METHOD,
     &occlusion::METHOD,
     &rise::METHOD,
     &saliency::METHOD,
@@ -168,9 +178,21 @@ mod tests {
     use super::*;
 
     /// Files of this folder that hold no method.
-    const SHARED: [&str; 12] = [
-        "answer", "ask", "baseline", "cams", "mod", "pass", "paths", "project", "residual", "score",
-        "settings", "smooth",
+    const SHARED: [&str; 14] = [
+        "answer",
+        "ask",
+        "baseline",
+        "cams",
+        "fold",
+        "mod",
+        "pass",
+        "paths",
+        "project",
+        "relevance",
+        "residual",
+        "score",
+        "settings",
+        "smooth",
     ];
 
     #[test]

@@ -1,8 +1,8 @@
 //! Identities that hold for a whole walk, measured on what flowed: the price is a few sums.
 
-use super::Result;
 use super::answer::Residual;
 use super::pass::{Pass, value, values};
+use super::{Result, answer::LayerSum};
 use glassbox_engine::forward::at;
 use glassbox_engine::layers::{At, Role};
 use glassbox_engine::rules::RoleKind;
@@ -14,7 +14,7 @@ const ADJOINT: &str = "largest gap over linear layers and pools between <forward
     <x, signal pulled down>: 0 if what goes down is exactly the transpose of what went up (only overlap=sum is)";
 
 /// What a linear layer adds that does not depend on its input, per channel.
-fn shift<R: Real>(at: &At<'_, R>) -> Option<Vec<f64>> {
+pub(super) fn shift<R: Real>(at: &At<'_, R>) -> Option<Vec<f64>> {
     match at.layer.role() {
         Role::Affine(_) => at.params.named("bias").map(|bias| bias.iter().map(|b| b.wide()).collect()),
         Role::Rescale => {
@@ -102,4 +102,16 @@ pub(super) fn adjointness<R: Real>(pass: &Pass<'_, R>, i: usize, from: usize) ->
         }
     }
     worst
+}
+
+/// Sum and range of the signal at every slot that it came to, from `from` down to the input, for image `i`.
+pub(super) fn layer_sums<R: Real>(pass: &Pass<'_, R>, i: usize, from: usize) -> Vec<LayerSum> {
+    let names = pass.graph.names();
+    let sum_at = |slot: usize| {
+        let signal = pass.signals().slot(slot)?.view();
+        let sum = values(signal, i).map(|v| v.wide()).sum();
+        let (min, max) = super::answer::range(values(signal, i).map(|v| v.wide()));
+        Some(LayerSum { layer: names[slot].clone(), sum, min, max })
+    };
+    (0..=from).rev().filter_map(sum_at).collect()
 }
