@@ -63,11 +63,11 @@ impl NetArgs {
             return load_run(&run, self.weights.as_deref());
         }
         let named = self.model.as_ref().or(self.place.as_ref());
-        if let (Some(file), None) = (named, &self.weights) {
-            if file.ends_with(".safetensors") {
-                let (graph, params) = weights::load(file, None)?;
-                return Ok(Net { graph, params, trained: true, run: None });
-            }
+        if let (Some(file), None) = (named, &self.weights)
+            && file.ends_with(".safetensors")
+        {
+            let (graph, params) = weights::load(file, None)?;
+            return Ok(Net { graph, params, trained: true, run: None });
         }
         let graph = named.map(|name| model(name)).transpose()?;
         match (&self.weights, graph) {
@@ -111,23 +111,10 @@ fn load_run(run: &Path, file: Option<&Path>) -> Result<Net> {
 /// Images as the net sees them, [N, C, H, W], from a .npy or image files; notes say what was converted.
 pub fn input(graph: &Graph, files: &[PathBuf]) -> Result<Array4<f32>> {
     let shape = graph.input();
-    let cure = || format!("give an array of shape [N, {}, {}, {}]", shape.c, shape.h, shape.w);
-    if let [file] = files {
-        if file.extension().is_some_and(|e| e == "npy") {
-            let array = npy::read(file)?;
-            let sizes = array.shape().to_vec();
-            let array = if array.ndim() == 3 { array.insert_axis(ndarray::Axis(0)) } else { array };
-            let array: Array4<f32> = array.into_dimensionality().map_err(|_| {
-                Error::request(format!("{}: shape {sizes:?} is no batch of images", file.display()), cure())
-            })?;
-            let (n, c, h, w) = array.dim();
-            if [c, h, w] != [shape.c, shape.h, shape.w] || n == 0 {
-                let problem =
-                    format!("{}: shape {sizes:?} does not fit model \"{}\"", file.display(), graph.name());
-                return Err(Error::request(problem, cure()));
-            }
-            return Ok(array.as_standard_layout().into_owned());
-        }
+    if let [file] = files
+        && file.extension().is_some_and(|e| e == "npy")
+    {
+        return array(graph, file);
     }
     let (mut images, notes) = picture::load(files, shape.c, shape.h, shape.w)?;
     notes.iter().for_each(crate::say::note);
@@ -138,6 +125,24 @@ pub fn input(graph: &Graph, files: &[PathBuf]) -> Result<Array4<f32>> {
         channel.mapv_inplace(|v| (v - mean) / std);
     }
     Ok(images)
+}
+
+/// A .npy of shape [N, C, H, W], or [C, H, W] for one image.
+fn array(graph: &Graph, file: &Path) -> Result<Array4<f32>> {
+    let shape = graph.input();
+    let cure = || format!("give an array of shape [N, {}, {}, {}]", shape.c, shape.h, shape.w);
+    let array = npy::read(file)?;
+    let sizes = array.shape().to_vec();
+    let array = if array.ndim() == 3 { array.insert_axis(ndarray::Axis(0)) } else { array };
+    let array: Array4<f32> = array.into_dimensionality().map_err(|_| {
+        Error::request(format!("{}: shape {sizes:?} is no batch of images", file.display()), cure())
+    })?;
+    let (n, c, h, w) = array.dim();
+    if [c, h, w] != [shape.c, shape.h, shape.w] || n == 0 {
+        let problem = format!("{}: shape {sizes:?} does not fit model \"{}\"", file.display(), graph.name());
+        return Err(Error::request(problem, cure()));
+    }
+    Ok(array.as_standard_layout().into_owned())
 }
 
 /// A batch in the engine's layout: single images plain, more in blocks.

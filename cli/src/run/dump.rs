@@ -111,10 +111,10 @@ fn make(folder: &Path) -> Result<()> {
 
 impl Observer for Dumper {
     fn on(&mut self, event: &Event<'_>) -> glassbox_engine::Result<Flow> {
-        if let Event::Epoch { graph, params, epoch } = event {
-            if self.every.due(event) {
-                self.write(graph, params, epoch.progress.epoch).map_err(to_engine)?;
-            }
+        if let Event::Epoch { graph, params, epoch } = event
+            && self.every.due(event)
+        {
+            self.write(graph, params, epoch.progress.epoch).map_err(to_engine)?;
         }
         Ok(Flow::Continue)
     }

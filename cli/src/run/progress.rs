@@ -105,10 +105,10 @@ impl Observer for Reporter {
             }
             Event::Epoch { epoch, .. } => {
                 self.epoch(epoch);
-                if epoch.progress.epoch == epoch.progress.epochs {
-                    if let Some(bar) = self.bar.take() {
-                        bar.finish_and_clear();
-                    }
+                if epoch.progress.epoch == epoch.progress.epochs
+                    && let Some(bar) = self.bar.take()
+                {
+                    bar.finish_and_clear();
                 }
             }
         }

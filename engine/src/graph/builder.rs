@@ -7,6 +7,9 @@ use crate::layers::Layer;
 use crate::trace::INPUT;
 use std::sync::Arc;
 
+/// A layer with its name and what it reads; `None`: the one above it.
+type Entry = (String, Arc<dyn Layer>, Option<Vec<String>>);
+
 /// A graph in the making; what is wrong is said by [`GraphBuilder::build`].
 #[derive(Debug)]
 pub struct GraphBuilder {
@@ -14,7 +17,7 @@ pub struct GraphBuilder {
     input: Shape,
     pixels: Pixels,
     classes: Vec<String>,
-    layers: Vec<(String, Arc<dyn Layer>, Option<Vec<String>>)>,
+    layers: Vec<Entry>,
 }
 
 impl GraphBuilder {

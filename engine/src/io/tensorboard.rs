@@ -219,7 +219,7 @@ mod tests {
                 crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
             }
         }
-        ((!crc >> 15) | (!crc << 17)).wrapping_add(0xa282_ead8).to_le_bytes()
+        (!crc).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
     }
 
     #[test]

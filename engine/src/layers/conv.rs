@@ -100,7 +100,7 @@ pub(super) static KIND: Kind = Kind {
         let dilation = o.pair_or("dilation", 1, [1; 2])?;
         let groups = o.size_or("groups", 1)?;
         let bias = o.bool_or("bias", true)?;
-        if out % groups != 0 {
+        if !out.is_multiple_of(groups) {
             let problem = format!("out = {out} does not divide into {groups} groups");
             return Err(OptionError::new("groups", problem, "make out a multiple of groups"));
         }
@@ -142,7 +142,7 @@ impl Layer for Conv {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Facts, ShapeError> {
         let shape = maps(inputs)?;
-        if shape.c % self.groups != 0 || self.out % self.groups != 0 {
+        if !shape.c.is_multiple_of(self.groups) || !self.out.is_multiple_of(self.groups) {
             let problem = format!(
                 "{} input and {} output channels do not divide into {} groups",
                 shape.c, self.out, self.groups

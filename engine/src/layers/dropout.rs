@@ -60,12 +60,12 @@ impl Layer for Dropout {
 }
 
 impl Dropout {
-    /// Fills the masks of a block: one stream per sample, 32 bits per value.
-    fn draw(&self, block: usize, lanes: usize, n: usize, key: u64, seed: u64, step: u64, mask: &mut [u8]) {
+    /// Fills the masks of a block whose first sample is `first`: one stream per real sample, 32 bits per value.
+    fn draw(&self, first: usize, lanes: usize, real: usize, [seed, step, key]: [u64; 3], mask: &mut [u8]) {
         let limit = (self.p * 4_294_967_296.0) as u32;
         mask.fill(0);
-        for lane in 0..lanes.min(n - block * lanes) {
-            let sample = (block * lanes + lane) as u64;
+        for lane in 0..real {
+            let sample = (first + lane) as u64;
             let mut stream = Stream::new(seed, Purpose::Dropout, step, key.wrapping_add(sample));
             for mask in mask[lane..].iter_mut().step_by(lanes) {
                 *mask = u8::from(stream.bits() >= limit);
@@ -84,7 +84,7 @@ impl<R: Real> Compute<R> for Dropout {
         };
         let (len, scale, key) = (x.block_len(), R::of(1.0 / (1.0 - self.p)), io.key);
         par::chunks2(io.output.values_mut(), len, mask.values_mut(), len, |block, y, mask| {
-            self.draw(block, x.lanes, x.n, key, seed, step, mask);
+            self.draw(block * x.lanes, x.lanes, x.real_lanes(block), [seed, step, key], mask);
             for ((y, &x), &mask) in y.iter_mut().zip(&x.data[block * len..]).zip(mask.iter()) {
                 *y = if mask == 1 { x * scale } else { R::zero() };
             }

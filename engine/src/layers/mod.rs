@@ -86,6 +86,9 @@ pub const KINDS: &[&Kind] = &[
     &tanh::KIND,
 ];
 
+/// A layer with shapes of inputs that fit it.
+pub type Example = (Arc<dyn Layer>, Vec<Shape>);
+
 /// What is known of a layer kind without building one.
 #[derive(Debug)]
 pub struct Kind {
@@ -100,7 +103,7 @@ pub struct Kind {
     /// Reads the keys.
     pub make: fn(&mut Options) -> Result<Arc<dyn Layer>, OptionError>,
     /// Small instances with the shapes of their inputs; every suite that runs over all kinds uses them.
-    pub examples: fn() -> Vec<(Arc<dyn Layer>, Vec<Shape>)>,
+    pub examples: fn() -> Vec<Example>,
 }
 
 /// A key of a layer kind.

@@ -115,13 +115,12 @@ impl Options {
     /// Padding: a number, [h, w], or [top, left, bottom, right]; (before, after).
     pub fn pad(&mut self) -> Result<([usize; 2], [usize; 2]), OptionError> {
         const KEY: &str = "pad";
-        if let Some((_, Value::Ints(v))) = self.left.iter().find(|(k, _)| k == KEY) {
-            if let [top, left, bottom, right] = v[..] {
-                if v.iter().all(|&v| v >= 0) {
-                    self.take(KEY);
-                    return Ok(([top as usize, left as usize], [bottom as usize, right as usize]));
-                }
-            }
+        if let Some((_, Value::Ints(v))) = self.left.iter().find(|(k, _)| k == KEY)
+            && let [top, left, bottom, right] = v[..]
+            && v.iter().all(|&v| v >= 0)
+        {
+            self.take(KEY);
+            return Ok(([top as usize, left as usize], [bottom as usize, right as usize]));
         }
         let pad = self.pair_or(KEY, 0, [0; 2])?;
         Ok((pad, pad))
