@@ -15,7 +15,7 @@ impl Simd for Avx2 {
 
     const CHANNELS: usize = 6;
 
-    const INNER: [usize; 2] = [3, 2];
+    const INNER: [[usize; 3]; 3] = [[3, 2, 1], [2, 1, 3], [2, 1, 3]];
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> __m256 {
@@ -41,6 +41,12 @@ impl Simd for Avx2 {
         unsafe { _mm256_fmadd_ps(a, b, c) }
     }
 
+    #[inline(always)]
+    fn prefetch(at: *const f32) {
+        // SAFETY: a hint, without effect on any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
+
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
         // SAFETY: the caller's promise.
         unsafe { transpose(from, from_step, to, to_step) }
@@ -50,7 +56,8 @@ impl Simd for Avx2 {
         Avx2, "avx2,fma", 2 registers;
         outer: 1 => [6, 2, 1], 2 => [3, 1], 3 => [2, 1], 4 => [1], 5 => [1], 6 => [1];
         rows: 1 => [4, 1], 2 => [3, 1], 3 => [2, 1], 4 => [1], 5 => [1], 6 => [1];
-        inner: 1 => [1, 2], 2 => [1, 2], 3 => [1, 2];
+        inner: [1, 1, 1], [1, 2, 1], [2, 1, 1], [2, 2, 1], [3, 1, 1], [3, 2, 1], [1, 1, 2], [1, 1,
+            3], [2, 1, 2], [2, 1, 3];
         chains: 12
     }
 }

@@ -15,7 +15,7 @@ impl Simd for Avx512 {
 
     const CHANNELS: usize = 8;
 
-    const INNER: [usize; 2] = [8, 3];
+    const INNER: [[usize; 3]; 3] = [[8, 3, 1], [8, 1, 3], [4, 2, 3]];
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> __m512 {
@@ -41,6 +41,12 @@ impl Simd for Avx512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
 
+    #[inline(always)]
+    fn prefetch(at: *const f32) {
+        // SAFETY: a hint, without effect on any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
+
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
         // SAFETY: the caller's promise; whatever has AVX-512 has AVX2.
         unsafe { super::avx2::transpose(from, from_step, to, to_step) }
@@ -51,8 +57,13 @@ impl Simd for Avx512 {
         outer: 1 => [8, 4, 1], 2 => [8, 4, 1], 3 => [6, 3, 1], 4 => [6, 2, 1], 5 => [4, 2, 1], 6 => [4, 2, 1],
             7 => [3, 1], 8 => [3, 1];
         rows: 1 => [8, 4, 1], 2 => [4, 1], 3 => [4, 1], 4 => [4, 1], 5 => [4, 1], 6 => [4, 1];
-        inner: 1 => [1, 2, 3], 2 => [1, 2, 3], 3 => [1, 2, 3], 4 => [1, 2, 3], 5 => [1, 2, 3], 6 => [1, 2, 3],
-            7 => [1, 2, 3], 8 => [1, 2, 3];
+        inner: [1, 1, 1], [1, 2, 1], [1, 3, 1], [2, 1, 1], [2, 2, 1], [2, 3, 1], [3, 1, 1], [3, 2,
+            1], [3, 3, 1], [4, 1, 1], [4, 2, 1], [4, 3, 1], [5, 1, 1], [5, 2, 1], [5, 3, 1], [6,
+            1, 1], [6, 2, 1], [6, 3, 1], [7, 1, 1], [7, 2, 1], [7, 3, 1], [8, 1, 1], [8, 2, 1],
+            [8, 3, 1], [1, 1, 2], [1, 1, 3], [2, 1, 2], [2, 1, 3], [3, 1, 2], [3, 1, 3], [4, 1,
+            2], [4, 1, 3], [5, 1, 2], [5, 1, 3], [6, 1, 2], [6, 1, 3], [7, 1, 2], [7, 1, 3], [8,
+            1, 2], [8, 1, 3], [1, 2, 2], [1, 2, 3], [2, 2, 2], [2, 2, 3], [3, 2, 2], [3, 2, 3],
+            [4, 2, 2], [4, 2, 3];
         chains: 16
     }
 }

@@ -17,6 +17,13 @@ use std::ops::Range;
 /// Jobs of the weight gradient below which kernel rows become jobs of their own.
 const FEW_JOBS: usize = 16;
 
+/// Numbers of the read planes that a tile's pixels should come back to: 256 KiB. Planes often lie a power of two apart,
+/// and too many of them would compete for the same places of the cache.
+const READ: usize = 1 << 16;
+
+/// The fewest channels that are read at once.
+const FEWEST: usize = 16;
+
 /// Output pixels that a weight-gradient tile should see before its sums are folded.
 const PIXELS_PER_FOLD: usize = 512;
 
@@ -124,31 +131,36 @@ impl Sweep {
         let (place, len) = self.packing.place(group, &part);
         let packed = &packed[place..][..len];
         let to = to.at(((block * groups + group) * written + part.start) * written_plane);
-        for rows in self.axes[0].runs() {
-            for columns in self.axes[1].runs() {
-                let none = rows.taps == 0 || columns.taps == 0;
-                let tap = if none { 0 } else { rows.tap * self.kernel[1] + columns.tap };
-                let job = outer::Job {
-                    channels: if none { 0 } else { read },
-                    taps: [rows.taps, columns.taps],
-                    x: from.as_ptr().wrapping_add(rows.source * read_w + columns.source * WIDTH),
-                    x_channel: read_plane,
-                    x_tap: [rows.source_tap * read_w as isize, columns.source_tap * WIDTH as isize],
-                    x_pixel: [rows.source_step * read_w, columns.source_step * WIDTH],
-                    weight: packed.as_ptr().wrapping_add(tap * n),
-                    weight_lane: 1,
-                    weight_channel: taps * n,
-                    weight_tap: [rows.tap_step * self.kernel[1] * n, columns.tap_step * n],
-                    start,
-                    resume: false,
-                    y: to.wrapping_add(rows.first * written_w + columns.first * WIDTH),
-                    y_channel: written_plane,
-                    y_pixel: [rows.step * written_w, columns.step * WIDTH],
-                    pixels: [rows.count, columns.count],
-                };
-                // SAFETY: the slices above hold the read channels and the packed weights of this job; runs stay inside
-                // both images; the written planes are this job's own and inside `to`, whose length the caller checked.
-                unsafe { S::outer(n, &job) };
+        let chunk = (READ / read_plane.max(1)).max(FEWEST);
+        for first in (0..read.max(1)).step_by(chunk) {
+            for rows in self.axes[0].runs() {
+                for columns in self.axes[1].runs() {
+                    let none = rows.taps == 0 || columns.taps == 0;
+                    let tap = if none { 0 } else { rows.tap * self.kernel[1] + columns.tap };
+                    let source = first * read_plane + rows.source * read_w + columns.source * WIDTH;
+                    let job = outer::Job {
+                        channels: if none { 0 } else { chunk.min(read - first) },
+                        taps: [rows.taps, columns.taps],
+                        x: from.as_ptr().wrapping_add(source),
+                        x_channel: read_plane,
+                        x_tap: [rows.source_tap * read_w as isize, columns.source_tap * WIDTH as isize],
+                        x_pixel: [rows.source_step * read_w, columns.source_step * WIDTH],
+                        weight: packed.as_ptr().wrapping_add((first * taps + tap) * n),
+                        weight_lane: 1,
+                        weight_channel: taps * n,
+                        weight_tap: [rows.tap_step * self.kernel[1] * n, columns.tap_step * n],
+                        start,
+                        resume: first > 0,
+                        y: to.wrapping_add(rows.first * written_w + columns.first * WIDTH),
+                        y_channel: written_plane,
+                        y_pixel: [rows.step * written_w, columns.step * WIDTH],
+                        pixels: [rows.count, columns.count],
+                    };
+                    // SAFETY: the slices above hold the read channels and the packed weights of this job; runs stay
+                    // inside both images; the written planes are this job's own and inside `to`, whose length the
+                    // caller checked.
+                    unsafe { S::outer(n, &job) };
+                }
             }
         }
     }
@@ -172,7 +184,8 @@ pub fn pull_weight<S: Simd>(
         return single::pull_weight::<S>(g, x, dy, dweight, scratch);
     }
     let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
-    let (outs, ins) = (Parts::new(co, S::INNER[0]), Parts::new(ci, S::INNER[1]));
+    let tile = inner::full::<S>(ci, g.window.kernel[1]);
+    let (outs, ins) = (Parts::new(co, tile[0]), Parts::new(ci, tile[1]));
     let few = g.groups * outs.count * ins.count < FEW_JOBS;
     let row_jobs = if few { g.window.kernel[0] } else { 1 };
     let to = Shared::new(dweight);
@@ -180,9 +193,8 @@ pub fn pull_weight<S: Simd>(
         let (row, job) = (job % row_jobs, job / row_jobs);
         let (ins_at, job) = (job % ins.count, job / ins.count);
         let rows = if few { row..row + 1 } else { 0..g.window.kernel[0] };
-        let part =
-            WeightPart { g, group: job / outs.count, outs: outs.get(job % outs.count), ins: ins.get(ins_at) };
-        part.run::<S>(rows, x, dy, to);
+        let (group, outs, ins) = (job / outs.count, outs.get(job % outs.count), ins.get(ins_at));
+        WeightPart { g, group, outs, ins, most_taps: tile[2] }.run::<S>(rows, x, dy, to);
     });
 }
 
@@ -192,6 +204,7 @@ struct WeightPart<'a> {
     group: usize,
     outs: Range<usize>,
     ins: Range<usize>,
+    most_taps: usize,
 }
 
 impl WeightPart<'_> {
@@ -208,87 +221,101 @@ impl WeightPart<'_> {
         for first in (0..g.blocks).step_by(chunk) {
             let blocks = first..(first + chunk).min(g.blocks);
             for u in rows.clone() {
-                if g.c_in == g.groups {
-                    self.kernel_row::<S>(u, &blocks, x, dy, to);
-                } else {
-                    for v in 0..g.window.kernel[1] {
-                        let columns = g.window.outputs_of_tap(1, v, g.input[1], g.output[1]);
-                        self.rectangle::<S>([u, v], columns, &blocks, None, x, dy, to);
+                for taps in Parts::new(g.window.kernel[1], self.most_taps).iter() {
+                    match self.columns(&taps) {
+                        Some((first, columns)) => self.tile::<S>(u, taps, first, columns, &blocks, x, dy, to),
+                        None => taps.for_each(|v| {
+                            let own = g.window.outputs_of_tap(1, v, g.input[1], g.output[1]);
+                            let columns = [0, 0, own.len(), 0, 0];
+                            self.tile::<S>(u, v..v + 1, own.start, columns, &blocks, x, dy, to);
+                        }),
                     }
                 }
             }
         }
     }
 
-    /// One input channel: neighbouring taps of a kernel row take the place of input channels, over the columns that all
-    /// of the row's taps read; then the columns at the edges, tap by tap.
-    fn kernel_row<S: Simd>(&self, u: usize, blocks: &Range<usize>, x: &[f32], dy: &[f32], to: Shared) {
+    /// The first output column that reads any of the taps, and how many read which, as [`inner::Job`] wants them. `None`
+    /// where no column reads them all.
+    fn columns(&self, taps: &Range<usize>) -> Option<(usize, [usize; 5])> {
         let g = self.g;
-        let of = |v| g.window.outputs_of_tap(1, v, g.input[1], g.output[1]);
-        let taps = 0..g.window.kernel[1];
-        let start = taps.clone().map(|v| of(v).start).max().unwrap_or(0);
-        let end = taps.clone().map(|v| of(v).end).min().unwrap_or(0).max(start);
-        for part in Parts::new(taps.len(), S::INNER[1]).iter() {
-            self.rectangle::<S>([u, part.start], start..end, blocks, Some(part.len()), x, dy, to);
+        let of = |v: usize| g.window.outputs_of_tap(1, v, g.input[1], g.output[1]);
+        let (first, last) = (of(taps.start), of(taps.end - 1));
+        if first.start >= last.end {
+            return None;
         }
-        for v in taps {
-            let own = of(v);
-            for columns in [own.start..own.end.min(start), own.start.max(end)..own.end] {
-                self.rectangle::<S>([u, v], columns, blocks, None, x, dy, to);
-            }
-        }
+        let middle = if taps.len() == 3 { of(taps.start + 1) } else { last.clone() };
+        let start = last.start;
+        let all = last.end - first.start;
+        let counts = [
+            middle.start - start,
+            first.start - middle.start,
+            all,
+            middle.end - last.end,
+            first.end - middle.end,
+        ];
+        // with two taps the middle one is the last
+        Some((start, if taps.len() == 2 { [0, counts[1], all, counts[4], 0] } else { counts }))
     }
 
-    /// Adds the products over output `columns` and all rows that tap [u, v] reads, for all input channels of the part,
-    /// or for `taps` neighbouring taps of its only one.
+    /// Adds the products over all output rows that kernel row u reads and the given columns, at neighbouring taps.
     #[allow(clippy::too_many_arguments)]
-    fn rectangle<S: Simd>(
+    fn tile<S: Simd>(
         &self,
-        [u, v]: [usize; 2],
-        columns: Range<usize>,
+        u: usize,
+        taps: Range<usize>,
+        first: usize,
+        columns: [usize; 5],
         blocks: &Range<usize>,
-        taps: Option<usize>,
         x: &[f32],
         dy: &[f32],
         to: Shared,
     ) {
         let g = self.g;
         let rows = g.window.outputs_of_tap(0, u, g.input[0], g.output[0]);
-        if rows.is_empty() || columns.is_empty() {
+        if rows.is_empty() || columns == [0; 5] {
             return;
         }
         let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
         let [x_row, dy_row] = [g.input[1] * WIDTH, g.output[1] * WIDTH];
         let (x_plane, dy_plane) = (g.input[0] * x_row, g.output[0] * dy_row);
         let source = |a: usize, o: usize, tap: usize| {
-            o * g.window.stride[a] + tap * g.window.dilation[a] - g.window.pad[a]
+            (o * g.window.stride[a] + tap * g.window.dilation[a]).wrapping_sub(g.window.pad[a])
         };
         let x_channel = blocks.start * g.c_in + self.group * ci + self.ins.start;
         let dy_channel = blocks.start * g.c_out + self.group * co + self.outs.start;
+        let x_at = (x_channel * x_plane + source(0, rows.start, u) * x_row)
+            .wrapping_add(source(1, first, taps.start).wrapping_mul(WIDTH));
         let job = inner::Job {
             blocks: blocks.len(),
-            pixels: [rows.len(), columns.len()],
-            dy: dy[dy_channel * dy_plane + rows.start * dy_row + columns.start * WIDTH..].as_ptr(),
+            rows: rows.len(),
+            columns,
+            dy: dy[dy_channel * dy_plane + rows.start * dy_row + first * WIDTH..].as_ptr(),
             dy_plane,
             dy_block: g.c_out * dy_plane,
             dy_pixel: [dy_row, WIDTH],
-            x: x[x_channel * x_plane
-                + source(0, rows.start, u) * x_row
-                + source(1, columns.start, v) * WIDTH..]
-                .as_ptr(),
-            x_plane: if taps.is_some() { g.window.dilation[1] * WIDTH } else { x_plane },
+            x: x.as_ptr().wrapping_add(x_at),
+            x_plane,
+            x_tap: g.window.dilation[1] * WIDTH,
             x_block: g.c_in * x_plane,
             x_pixel: [g.window.stride[0] * x_row, g.window.stride[1] * WIDTH],
         };
-        let sizes = [self.outs.len(), taps.unwrap_or(self.ins.len())];
+        let sizes = [self.outs.len(), self.ins.len(), taps.len()];
         let mut sums = inner::Sums([0.0; 24 * WIDTH]);
-        // SAFETY: the channels, blocks, rows and columns lie in arrays whose lengths the caller checked, and every pixel
-        // of the rectangle reads real input at each of the taps.
+        // SAFETY: the channels, blocks, rows and columns lie in arrays whose lengths the caller checked, and every column
+        // reads real input at each of its taps.
         unsafe { S::inner(sizes, &job, &mut sums) };
         let mut values = [0.0; 24];
-        inner::fold(&sums, &mut values[..sizes[0] * sizes[1]]);
-        let step = if taps.is_some() { [0, 1] } else { [1, 0] };
-        self.add([u, v], step, sizes[1], &values, to);
+        inner::fold(&sums, &mut values[..sizes.iter().product()]);
+        for (o, values) in self.outs.clone().zip(values.chunks_exact(sizes[1] * sizes[2])) {
+            for (c, values) in self.ins.clone().zip(values.chunks_exact(sizes[2])) {
+                let place = self.place(o, c, [u, taps.start]);
+                for (t, value) in values.iter().enumerate() {
+                    // SAFETY: both channels and the tap exist, and no other job has them.
+                    unsafe { *to.at(place + t) += value };
+                }
+            }
+        }
     }
 
     /// Where the weight between two channels of the group at tap [u, v] lies.
@@ -304,17 +331,6 @@ impl WeightPart<'_> {
             for c in self.ins.clone() {
                 // SAFETY: both channels and the tap exist, and no other job has them.
                 unsafe { *to.at(self.place(o, c, tap)) = 0.0 };
-            }
-        }
-    }
-
-    /// Adds `values [outs][count]` to the weights of tap [u, v]; the next value of a row is `step` (channels, taps) on.
-    fn add(&self, [u, v]: [usize; 2], step: [usize; 2], count: usize, values: &[f32; 24], to: Shared) {
-        for (o, values) in self.outs.clone().zip(values.chunks_exact(count)) {
-            for (j, value) in values.iter().enumerate() {
-                let place = self.place(o, self.ins.start + j * step[0], [u, v + j * step[1]]);
-                // SAFETY: both channels and the tap exist, and no other job has them.
-                unsafe { *to.at(place) += value };
             }
         }
     }

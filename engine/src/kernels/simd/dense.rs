@@ -111,7 +111,7 @@ fn forward_single<S: Simd>(
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let parts = Parts::new(g.outputs, S::INNER[0]);
+    let parts = Parts::new(g.outputs, S::INNER[0][0]);
     let whole = g.inputs / WIDTH * WIDTH;
     let to = Shared::new(y);
     par::jobs(g.blocks * parts.count, |job| {
@@ -120,19 +120,21 @@ fn forward_single<S: Simd>(
         let rows = &weight[part.start * g.inputs..part.end * g.inputs];
         let job = inner::Job {
             blocks: 1,
-            pixels: [1, g.inputs / WIDTH],
+            rows: 1,
+            columns: [0, 0, g.inputs / WIDTH, 0, 0],
             dy: rows.as_ptr(),
             dy_plane: g.inputs,
             dy_block: 0,
             dy_pixel: [0, WIDTH],
             x: x.as_ptr(),
             x_plane: 0,
+            x_tap: 0,
             x_block: 0,
             x_pixel: [0, WIDTH],
         };
         let (mut sums, mut values) = (inner::Sums([0.0; 24 * WIDTH]), [0.0; MOST]);
         // SAFETY: whole vectors of the rows and of x, sliced above.
-        unsafe { S::inner([part.len(), 1], &job, &mut sums) };
+        unsafe { S::inner([part.len(), 1, 1], &job, &mut sums) };
         inner::fold(&sums, &mut values[..part.len()]);
         // SAFETY: the part lies in this image's outputs, and no other job has it.
         let y = unsafe { to.slice(image * g.outputs + part.start, part.len()) };
@@ -157,7 +159,12 @@ pub fn pull<S: Simd>(g: &DenseGeometry, dy: &[f32], weight: &[f32], dx: &mut [f3
         for first in (0..g.outputs.max(1)).step_by(DEPTH) {
             let depth = DEPTH.min(g.outputs - first);
             for (row, o) in panel.0.chunks_exact_mut(PANEL).zip(first..first + depth) {
-                row[..inputs.len()].copy_from_slice(&weight[o * g.inputs..][inputs.clone()]);
+                let weight = &weight[o * g.inputs..][inputs.clone()];
+                row[..inputs.len()].copy_from_slice(weight);
+                // the same row of the next panel comes while this one is multiplied
+                for line in (0..inputs.len()).step_by(WIDTH) {
+                    S::prefetch(weight.as_ptr().wrapping_add(DEPTH * g.inputs + line));
+                }
             }
             for part in Parts::new(inputs.len(), ROWS).iter() {
                 let (at, weight) = (dy[first * WIDTH..].as_ptr(), panel.0[part.start..].as_ptr());

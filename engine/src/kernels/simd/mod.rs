@@ -24,7 +24,7 @@ macro_rules! tiles {
         $isa:ty, $features:literal, $registers:literal registers;
         outer: $($c:literal => [$($p:literal),*]),*;
         rows: $($r:literal => [$($q:literal),*]),*;
-        inner: $($o:literal => [$($i:literal),*]),*;
+        inner: $([$o:literal, $i:literal, $t:literal]),*;
         chains: $n:literal
     ) => {
         unsafe fn outer(channels: usize, job: &$crate::kernels::simd::outer::Job) {
@@ -62,21 +62,24 @@ macro_rules! tiles {
         }
 
         unsafe fn inner(
-            sizes: [usize; 2],
+            sizes: [usize; 3],
             job: &$crate::kernels::simd::inner::Job,
             sums: &mut $crate::kernels::simd::inner::Sums,
         ) {
             use $crate::kernels::simd::inner;
             #[target_feature(enable = $features)]
-            unsafe fn tile<const C: usize, const I: usize>(job: &inner::Job, sums: &mut inner::Sums) {
+            unsafe fn tile<const C: usize, const I: usize, const T: usize>(
+                job: &inner::Job,
+                sums: &mut inner::Sums,
+            ) {
                 // SAFETY: the caller's promise.
-                unsafe { inner::tile::<$isa, $registers, C, I>(job, sums) }
+                unsafe { inner::tile::<$isa, $registers, C, I, T>(job, sums) }
             }
             // SAFETY: the caller's promise.
             unsafe {
                 match sizes {
-                    $($([$o, $i] => tile::<$o, $i>(job, sums),)*)*
-                    _ => unreachable!("no tile has {sizes:?} channels"),
+                    $([$o, $i, $t] => tile::<$o, $i, $t>(job, sums),)*
+                    _ => unreachable!("no tile has {sizes:?} channels and taps"),
                 }
             }
         }
@@ -132,8 +135,9 @@ pub trait Simd: Copy + Sync + 'static {
     /// Output channels in a full [`outer`] tile.
     const CHANNELS: usize;
 
-    /// The (output, input) channels of a full [`inner`] tile.
-    const INNER: [usize; 2];
+    /// Full [`inner`] tiles, (output channels, input channels, taps of a kernel row): for one tap, for one input channel,
+    /// for more of both.
+    const INNER: [[usize; 3]; 3];
 
     /// A register from memory.
     unsafe fn load(from: *const f32) -> Self::V;
@@ -153,11 +157,16 @@ pub trait Simd: Copy + Sync + 'static {
     /// The same for `channels` (1 to [`ROWS`]) whose weights are `weight_lane` apart.
     unsafe fn outer_rows(channels: usize, job: &outer::Job);
 
-    /// The products of `sizes` (1 to [`Simd::INNER`]) planes, sixteen partial sums each, `[output][input][16]`.
-    unsafe fn inner(sizes: [usize; 2], job: &inner::Job, sums: &mut inner::Sums);
+    /// The products of `sizes` (at most one of [`Simd::INNER`], but 2 taps or 3 where that has 3), sixteen partial sums
+    /// each, `[output][input][tap][16]`.
+    unsafe fn inner(sizes: [usize; 3], job: &inner::Job, sums: &mut inner::Sums);
 
     /// Independent multiply-adds: floating-point operations and a sum to keep.
     unsafe fn chains(rounds: usize) -> (usize, f32);
+
+    /// Asks for the cache line at `from`, which need not exist.
+    #[inline(always)]
+    fn prefetch(_: *const f32) {}
 
     /// Turns a square of 16 x 16: `to[i to_step + j] = from[j from_step + i]`.
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {

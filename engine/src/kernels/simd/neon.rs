@@ -15,7 +15,7 @@ impl Simd for Neon {
 
     const CHANNELS: usize = 6;
 
-    const INNER: [usize; 2] = [3, 2];
+    const INNER: [[usize; 3]; 3] = [[3, 2, 1], [2, 1, 3], [2, 1, 3]];
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> float32x4_t {
@@ -45,7 +45,8 @@ impl Simd for Neon {
         Neon, "neon", 4 registers;
         outer: 1 => [6, 2, 1], 2 => [3, 1], 3 => [2, 1], 4 => [1], 5 => [1], 6 => [1];
         rows: 1 => [4, 1], 2 => [3, 1], 3 => [2, 1], 4 => [1], 5 => [1], 6 => [1];
-        inner: 1 => [1, 2], 2 => [1, 2], 3 => [1, 2];
+        inner: [1, 1, 1], [1, 2, 1], [2, 1, 1], [2, 2, 1], [3, 1, 1], [3, 2, 1], [1, 1, 2], [1, 1,
+            3], [2, 1, 2], [2, 1, 3];
         chains: 16
     }
 }

@@ -345,37 +345,44 @@ pub fn pull_weight<S: Simd>(
     });
     let (gradient, padded) = (&*gradient, &*padded);
     let (ci, co) = (g.c_in / g.groups, g.c_out / g.groups);
-    let (outs, ins) = (Parts::new(co, S::INNER[0]), Parts::new(ci, S::INNER[1]));
+    // neighbouring taps lie side by side where they have the same residue
+    let tile = inner::full::<S>(ci, if g.window.stride[1] == 1 { g.window.kernel[1] } else { 1 });
+    let (outs, ins, taps) =
+        (Parts::new(co, tile[0]), Parts::new(ci, tile[1]), Parts::new(g.window.kernel[1], tile[2]));
     let ([kh, kw], stride, area) = (g.window.kernel, g.window.stride, lines.area());
     let to = Shared::new(dweight);
     par::jobs(g.groups * outs.count * ins.count * kh, |job| {
         let (u, job) = (job % kh, job / kh);
         let (inputs, job) = (ins.get(job % ins.count), job / ins.count);
         let (outputs, group) = (outs.get(job % outs.count), job / outs.count);
-        for v in 0..kw {
-            let (a, b) = (u * g.window.dilation[0], v * g.window.dilation[1]);
+        for taps in taps.iter() {
+            let (a, b) = (u * g.window.dilation[0], taps.start * g.window.dilation[1]);
             let residue = a % stride[0] * stride[1] + b % stride[1];
             let plane = ((group * ci + inputs.start) * lines.residues() + residue) * area;
             let job = inner::Job {
                 blocks: g.blocks,
-                pixels: [1, lines.vectors()],
+                rows: 1,
+                columns: [0, 0, lines.vectors(), 0, 0],
                 dy: gradient.as_ptr().wrapping_add((group * co + outputs.start) * lines.line()),
                 dy_plane: lines.line(),
                 dy_block: g.c_out * lines.line(),
                 dy_pixel: [0, WIDTH],
                 x: padded.as_ptr().wrapping_add(plane + a / stride[0] * row + b / stride[1]),
                 x_plane: lines.residues() * area,
+                x_tap: g.window.dilation[1],
                 x_block: g.c_in * lines.residues() * area,
                 x_pixel: [0, WIDTH],
             };
             let (mut sums, mut values) = (inner::Sums([0.0; 24 * WIDTH]), [0.0; 24]);
+            let sizes = [outputs.len(), inputs.len(), taps.len()];
             // SAFETY: lines of these outputs, and vectors inside the padded planes of these inputs or the slack behind.
-            unsafe { S::inner([outputs.len(), inputs.len()], &job, &mut sums) };
-            inner::fold(&sums, &mut values[..outputs.len() * inputs.len()]);
-            for (o, values) in outputs.clone().zip(values.chunks_exact(inputs.len())) {
-                for (c, &value) in inputs.clone().zip(values) {
-                    // SAFETY: both channels and the tap exist, and no other job has them.
-                    unsafe { *to.at((((group * co + o) * ci + c) * kh + u) * kw + v) = value };
+            unsafe { S::inner(sizes, &job, &mut sums) };
+            inner::fold(&sums, &mut values[..sizes.iter().product()]);
+            for (o, values) in outputs.clone().zip(values.chunks_exact(sizes[1] * sizes[2])) {
+                for (c, values) in inputs.clone().zip(values.chunks_exact(sizes[2])) {
+                    let place = (((group * co + o) * ci + c) * kh + u) * kw + taps.start;
+                    // SAFETY: both channels and the taps exist, and no other job has them.
+                    unsafe { to.slice(place, sizes[2]) }.copy_from_slice(values);
                 }
             }
         }
