@@ -23,6 +23,7 @@ macro_rules! commands {
 }
 
 commands! {
+    Bench => bench,
     Datasets => datasets,
     #[command(visible_alias = "evaluate")]
     Eval => eval,

@@ -251,6 +251,7 @@ impl Config {
             loss,
             seed: self.seed,
             keep: Keep::Everything,
+            ..Recipe::default()
         })
     }
 

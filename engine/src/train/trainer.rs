@@ -3,10 +3,12 @@
 use super::guard;
 use super::observe::{Epoch, Event, Flow, Observer, Progress};
 use super::{Evaluation, evaluate};
+use crate::array::{Blocked, LANES};
 use crate::data::{Dataset, Loader};
 use crate::error::{Error, Result};
 use crate::forward::{fold_statistics, forward_into};
 use crate::graph::{Graph, Keep, Plan};
+use crate::kernels::Isa;
 use crate::loss::{Cost, CrossEntropy, Loss, MeanSquaredError, Targets};
 use crate::optim::{Method, Optimizer, Schedule, clip_norm};
 use crate::params::Params;
@@ -61,6 +63,8 @@ pub struct Recipe {
     pub seed: u64,
     /// Which activations outlast a step; observers of traces need everything.
     pub keep: Keep,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
 }
 
 impl Default for Recipe {
@@ -76,6 +80,7 @@ impl Default for Recipe {
             loss: LossKind::CrossEntropy { smoothing: 0.0 },
             seed: 1,
             keep: Keep::Everything,
+            isa: Isa::detect(),
         }
     }
 }
@@ -114,7 +119,8 @@ impl Trainer {
                 "remove this layer; predictions apply a softmax themselves",
             ));
         }
-        let plan = Plan::new(&graph, recipe.batch, recipe.keep);
+        let lanes = if recipe.batch == 1 { 1 } else { LANES };
+        let plan = Plan::with(&graph, recipe.batch, lanes, recipe.isa, recipe.keep);
         Ok(Self {
             gradients: Params::zeros(graph.layout().clone()),
             optimizer: recipe.method.build(graph.layout().learnable_len(), recipe.weight_decay),
@@ -170,17 +176,25 @@ impl Trainer {
     }
 
     /// One step on the images of these indices: forward, loss, walk, optimiser. Allocates nothing after the first.
-    /// Errors: targets out of range; values that are not finite.
+    /// Errors: as [`Trainer::learn`].
     pub fn step(&mut self, loader: &mut Loader, epoch: u64, indices: &[u32], lr: f64) -> Result<Cost> {
-        let targets = &mut self.targets[..indices.len()];
-        self.trace.set_batch(indices.len());
-        loader.fill(epoch, indices, self.trace.input_mut(), targets);
-        forward_into(
-            &self.graph,
-            &self.params,
-            Mode::Train { seed: self.recipe.seed, step: self.step },
-            &mut self.trace,
-        );
+        let (images, targets) = self.batch_mut(indices.len());
+        loader.fill(epoch, indices, images, targets);
+        self.learn(lr)
+    }
+
+    /// Room for the `n` images and classes of the next [`Trainer::learn`]; `n` at most the recipe's batch.
+    pub fn batch_mut(&mut self, n: usize) -> (&mut Blocked<f32>, &mut [u32]) {
+        self.trace.set_batch(n);
+        (self.trace.input_mut(), &mut self.targets[..n])
+    }
+
+    /// One step on the batch that lies in [`Trainer::batch_mut`]. Allocates nothing after the first.
+    /// Errors: targets out of range; values that are not finite.
+    pub fn learn(&mut self, lr: f64) -> Result<Cost> {
+        let targets = &self.targets[..self.trace.batch()];
+        let mode = Mode::Train { seed: self.recipe.seed, step: self.step };
+        forward_into(&self.graph, &self.params, mode, &mut self.trace);
         let from = self.graph.nodes().len();
         let seed = self.signals.seed_mut(&self.graph, &self.trace, from);
         let cost = self.loss.cost(self.trace.output().view(), Targets::Classes(targets), Some(seed))?;
