@@ -5,7 +5,7 @@
 use super::options::{OptionError, Value, pad_value};
 use super::{
     Affine, At, Batch, Compute, Facts, Forward, Key, Kind, Layer, Needs, Role, ShapeError, Sight,
-    in_both_types, maps, slide,
+    in_both_types, maps, product, slide,
 };
 use crate::array::{Blocked, Shape, View};
 use crate::kernels::ConvGeometry;
@@ -156,10 +156,10 @@ impl Layer for Conv {
             params: params(
                 vec![self.out, ci, kh, kw],
                 self.bias.then_some(self.out),
-                ci * kh * kw,
-                self.out / self.groups * kh * kw,
+                product(&[ci, kh, kw]),
+                product(&[self.out / self.groups, kh, kw]),
             ),
-            macs: (self.out * h * w * ci * kh * kw) as u64,
+            macs: product(&[self.out, h, w, ci, kh, kw]) as u64,
             sight: Sight::Window(self.window),
             ..Facts::plain(Shape::maps(self.out, h, w), Needs::INPUTS)
         })

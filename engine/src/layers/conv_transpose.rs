@@ -7,7 +7,7 @@ use super::conv::params;
 use super::options::{OptionError, Value, pad_value};
 use super::{
     Affine, At, Batch, Compute, Facts, Forward, Key, Kind, Layer, Needs, Role, ShapeError, Sight,
-    in_both_types, maps,
+    in_both_types, maps, product,
 };
 use crate::array::{Blocked, Shape, View};
 use crate::kernels::{ConvGeometry, Isa, conv, par};
@@ -112,10 +112,10 @@ impl Layer for ConvTranspose {
             params: params(
                 vec![shape.c, self.out, kh, kw],
                 self.bias.then_some(self.out),
-                self.out * kh * kw,
-                shape.c * kh * kw,
+                product(&[self.out, kh, kw]),
+                product(&[shape.c, kh, kw]),
             ),
-            macs: (shape.c * shape.h * shape.w * self.out * kh * kw) as u64,
+            macs: product(&[shape.size(), self.out, kh, kw]) as u64,
             sight: Sight::Transposed(self.window),
             ..Facts::plain(Shape::maps(self.out, h, w), Needs::INPUTS)
         })

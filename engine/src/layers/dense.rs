@@ -4,7 +4,7 @@ use super::conv::params;
 use super::options::Value;
 use super::{
     Affine, At, Batch, Compute, Facts, Forward, Key, Kind, Layer, Needs, Role, ShapeError, Sight,
-    in_both_types, single,
+    in_both_types, product, single,
 };
 use crate::array::{Blocked, Shape, View};
 use crate::kernels::DenseGeometry;
@@ -66,7 +66,7 @@ impl Layer for Dense {
         }
         Ok(Facts {
             params: params(vec![self.out, shape.c], self.bias.then_some(self.out), shape.c, self.out),
-            macs: (self.out * shape.c) as u64,
+            macs: product(&[self.out, shape.c]) as u64,
             sight: Sight::Whole,
             ..Facts::plain(Shape::vector(self.out), Needs::INPUTS)
         })

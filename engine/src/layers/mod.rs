@@ -390,6 +390,11 @@ fn maps(inputs: &[Shape]) -> Result<Shape, ShapeError> {
     Ok(shape)
 }
 
+/// The product, or the largest number where it is too large: shapes are checked after they are worked out.
+fn product(factors: &[usize]) -> usize {
+    factors.iter().fold(1, |product, &factor| product.saturating_mul(factor))
+}
+
 /// The window's output on this input, or an error with the numbers.
 fn slide(window: &Window, input: Shape) -> Result<[usize; 2], ShapeError> {
     window.output(input.spatial()).ok_or_else(|| {

@@ -47,6 +47,10 @@ impl OptionError {
     }
 }
 
+/// The largest whole number that a key takes: no net needs more, and what shapes are worked out from such numbers cannot
+/// overflow.
+const MOST: i64 = 1 << 20;
+
 /// The keys of one layer; each is taken once, and what is left over is unknown.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -69,13 +73,13 @@ impl Options {
     /// A positive whole number that must be given.
     pub fn size(&mut self, key: &'static str) -> Result<usize, OptionError> {
         match self.take(key) {
-            Some(Value::Int(v)) if v > 0 => Ok(v as usize),
+            Some(Value::Int(v)) if (1..=MOST).contains(&v) => Ok(v as usize),
             None => Err(OptionError::new(
                 key,
                 format!("key \"{key}\" is missing"),
                 format!("add `{key} = 8`, say"),
             )),
-            Some(other) => Err(wrong(key, &other, "a whole number of at least 1")),
+            Some(other) => Err(wrong(key, &other, &format!("a whole number from 1 to {MOST}"))),
         }
     }
 
@@ -84,11 +88,12 @@ impl Options {
         if self.has(key) { self.size(key) } else { self.skip(key, default) }
     }
 
-    /// A number or [h, w], each at least `least`, that must be given.
+    /// A number or [h, w], each from `least` to [`MOST`], that must be given.
     pub fn pair(&mut self, key: &'static str, least: i64) -> Result<[usize; 2], OptionError> {
+        let fits = |v: i64| (least..=MOST).contains(&v);
         match self.take(key) {
-            Some(Value::Int(v)) if v >= least => Ok([v as usize; 2]),
-            Some(Value::Ints(v)) if v.len() == 2 && v.iter().all(|&v| v >= least) => {
+            Some(Value::Int(v)) if fits(v) => Ok([v as usize; 2]),
+            Some(Value::Ints(v)) if v.len() == 2 && v.iter().all(|&v| fits(v)) => {
                 Ok([v[0] as usize, v[1] as usize])
             }
             None => Err(OptionError::new(
@@ -97,7 +102,7 @@ impl Options {
                 format!("add `{key} = 3`, say"),
             )),
             Some(other) => {
-                Err(wrong(key, &other, &format!("a whole number of at least {least}, or [h, w] of such")))
+                Err(wrong(key, &other, &format!("a whole number from {least} to {MOST}, or [h, w] of such")))
             }
         }
     }
@@ -117,7 +122,7 @@ impl Options {
         const KEY: &str = "pad";
         if let Some((_, Value::Ints(v))) = self.left.iter().find(|(k, _)| k == KEY)
             && let [top, left, bottom, right] = v[..]
-            && v.iter().all(|&v| v >= 0)
+            && v.iter().all(|v| (0..=MOST).contains(v))
         {
             self.take(KEY);
             return Ok(([top as usize, left as usize], [bottom as usize, right as usize]));
@@ -202,7 +207,7 @@ mod tests {
         let e = options(&[("out", Value::Int(0))]).size("out").unwrap_err();
         assert_eq!(
             (e.problem.as_str(), e.cure.as_str()),
-            ("key \"out\" cannot be 0", "write a whole number of at least 1")
+            ("key \"out\" cannot be 0", "write a whole number from 1 to 1048576")
         );
         let e = options(&[("kernel", Value::Ints(vec![1, 2, 3]))]).pair("kernel", 1).unwrap_err();
         assert!(e.problem.contains("[1, 2, 3]"), "{e:?}");
