@@ -43,6 +43,18 @@ pub struct Run {
     pub source_tap: isize,
 }
 
+impl Run {
+    /// The same positions in runs of at most `most`.
+    pub fn split(self, most: usize) -> impl Iterator<Item = Run> {
+        (0..self.count).step_by(most).map(move |skip| Run {
+            first: self.first + skip * self.step,
+            source: self.source + skip * self.source_step,
+            count: most.min(self.count - skip),
+            ..self
+        })
+    }
+}
+
 impl Axis {
     /// Output positions that read an input of length `input`.
     pub fn forward(window: Window, axis: usize, input: usize, output: usize) -> Self {
@@ -177,7 +189,7 @@ mod tests {
                     .collect();
                 let listed = |axis: Axis, written: usize| {
                     let (mut taps, mut seen) = (Vec::new(), vec![0; written]);
-                    for run in axis.runs() {
+                    for run in axis.runs().flat_map(|run| run.split(3)) {
                         for i in 0..run.count {
                             let position = run.first + i * run.step;
                             seen[position] += 1;

@@ -17,8 +17,8 @@ use std::ops::Range;
 /// Jobs of the weight gradient below which kernel rows become jobs of their own.
 const FEW_JOBS: usize = 16;
 
-/// Numbers of the read planes that a tile's pixels should come back to: 256 KiB. Planes often lie a power of two apart,
-/// and too many of them would compete for the same places of the cache.
+/// Numbers that a strip of rows reads from a chunk of channels at most: 256 KiB, which leaves room for the next chunk in
+/// the second-level cache. Planes often lie a power of two apart, and too many of them compete for the same places.
 const READ: usize = 1 << 16;
 
 /// The fewest channels that are read at once.
@@ -132,8 +132,9 @@ impl Sweep {
         let packed = &packed[place..][..len];
         let to = to.at(((block * groups + group) * written + part.start) * written_plane);
         let chunk = (READ / read_plane.max(1)).max(FEWEST);
-        for first in (0..read.max(1)).step_by(chunk) {
-            for rows in self.axes[0].runs() {
+        let strip = (READ / (chunk * read_w).max(1)).max(1);
+        for rows in self.axes[0].runs().flat_map(|rows| rows.split(strip)) {
+            for first in (0..read.max(1)).step_by(chunk) {
                 for columns in self.axes[1].runs() {
                     let none = rows.taps == 0 || columns.taps == 0;
                     let tap = if none { 0 } else { rows.tap * self.kernel[1] + columns.tap };
@@ -145,6 +146,7 @@ impl Sweep {
                         x_channel: read_plane,
                         x_tap: [rows.source_tap * read_w as isize, columns.source_tap * WIDTH as isize],
                         x_pixel: [rows.source_step * read_w, columns.source_step * WIDTH],
+                        x_ahead: if taps > 1 && first + chunk < read { chunk * read_plane } else { 0 },
                         weight: packed.as_ptr().wrapping_add((first * taps + tap) * n),
                         weight_lane: 1,
                         weight_channel: taps * n,
@@ -299,6 +301,12 @@ impl WeightPart<'_> {
             x_tap: g.window.dilation[1] * WIDTH,
             x_block: g.c_in * x_plane,
             x_pixel: [g.window.stride[0] * x_row, g.window.stride[1] * WIDTH],
+            // the first taps fetch the planes of the next job
+            x_ahead: if u == 0 && taps.start == 0 && self.ins.end < ci {
+                self.ins.len() * x_plane
+            } else {
+                0
+            },
         };
         let sizes = [self.outs.len(), self.ins.len(), taps.len()];
         let mut sums = inner::Sums([0.0; 24 * WIDTH]);

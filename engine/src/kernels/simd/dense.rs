@@ -42,6 +42,7 @@ fn blank(x: *const f32, weight: *const f32, y: *mut f32) -> outer::Job {
         x_channel: 0,
         x_tap: [0; 2],
         x_pixel: [0; 2],
+        x_ahead: 0,
         weight,
         weight_lane: 1,
         weight_channel: 0,
@@ -131,6 +132,7 @@ fn forward_single<S: Simd>(
             x_tap: 0,
             x_block: 0,
             x_pixel: [0, WIDTH],
+            x_ahead: 0,
         };
         let (mut sums, mut values) = (inner::Sums([0.0; 24 * WIDTH]), [0.0; MOST]);
         // SAFETY: whole vectors of the rows and of x, sliced above.

@@ -43,6 +43,8 @@ pub struct Job {
     pub x_block: usize,
     /// Step to the next row and to the next vector in a row.
     pub x_pixel: [usize; 2],
+    /// How far on the planes lie that are wanted next; 0 for none.
+    pub x_ahead: usize,
 }
 
 /// The sums of a tile: C output channels, I input channels, T taps, N registers each.
@@ -70,6 +72,14 @@ pub unsafe fn tile<S: Simd, const N: usize, const C: usize, const I: usize, cons
                     job.x.wrapping_add(block * job.x_block + row * job.x_pixel[0]),
                 );
                 let n = job.columns;
+                if job.x_ahead > 0 {
+                    for column in 0..n.iter().sum() {
+                        for i in 0..I {
+                            let on = i * job.x_plane + column * job.x_pixel[1] + job.x_ahead;
+                            S::prefetch(at.1.wrapping_add(on));
+                        }
+                    }
+                }
                 if T == 3 {
                     columns::<S, N, C, I, T, 2, 3>(job, n[0], &mut at, &mut sums);
                 }

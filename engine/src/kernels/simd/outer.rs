@@ -24,6 +24,8 @@ pub struct Job {
     pub x_tap: [isize; 2],
     /// Steps to the next pixel.
     pub x_pixel: [usize; 2],
+    /// How far on the cache line lies that is wanted soon, per channel and pixel; 0 for none.
+    pub x_ahead: usize,
     /// First tap's weight of the first input channel for the tile's first channel.
     pub weight: *const f32,
     /// Step between the tile's channels, for [`Simd::outer_rows`]; side by side otherwise.
@@ -120,6 +122,11 @@ unsafe fn tile<S: Simd, const PACKED: bool, const N: usize, const C: usize, cons
             }
         }
         for channel in 0..job.channels {
+            if job.x_ahead > 0 {
+                for p in 0..P {
+                    S::prefetch(x[p].wrapping_add(channel * job.x_channel + job.x_ahead));
+                }
+            }
             for u in 0..job.taps[0] {
                 let mut at = (channel * job.x_channel) as isize + u as isize * job.x_tap[0];
                 let mut weight = job.weight.add(channel * job.weight_channel + u * job.weight_tap[0]);

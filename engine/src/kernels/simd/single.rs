@@ -176,6 +176,7 @@ impl Sweep<'_> {
             x_channel: 0,
             x_tap: [0; 2],
             x_pixel: [0, WIDTH],
+            x_ahead: 0,
             weight: self.packed[place..][..len][first * n..].as_ptr(),
             weight_lane: 1,
             weight_channel: self.packing.taps * n,
@@ -372,6 +373,7 @@ pub fn pull_weight<S: Simd>(
                 x_tap: g.window.dilation[1],
                 x_block: g.c_in * lines.residues() * area,
                 x_pixel: [0, WIDTH],
+                x_ahead: 0,
             };
             let (mut sums, mut values) = (inner::Sums([0.0; 24 * WIDTH]), [0.0; 24]);
             let sizes = [outputs.len(), inputs.len(), taps.len()];
