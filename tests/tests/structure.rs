@@ -14,7 +14,7 @@ const LEVELS: &[&[&str]] = &[
     &["graph"],
     &["forward", "rules", "walk"],
     &["loss", "optim"],
-    &["io", "data", "train"],
+    &["gradcheck", "io", "data", "train"],
 ];
 
 /// Number types know their kernels and their side of a layer: the one place where an arrow points up, so that everything
