@@ -62,6 +62,11 @@ impl Settings {
         self.keys.iter().map(|key| (key.name, self.text(key.name)))
     }
 
+    /// Whether an option was set, be it to its default.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.given.iter().any(|(k, _)| *k == key)
+    }
+
     /// An option as written. Panics for a key that the method does not declare: that is a mistake in the method.
     pub(super) fn text(&self, key: &'static str) -> &str {
         let given = self.given.iter().find(|(k, _)| *k == key).map(|(_, v)| v.as_str());
