@@ -161,10 +161,11 @@ struct Ready {
 
 pub fn run(args: Args) -> Result<()> {
     let config = args.config()?;
-    config.recipe()?;
+    let recipe = config.recipe()?;
     let augment = Augment::parse(&config.augmentation())?;
     let splits = data::load(&config.data, config.data_dir.clone(), config.limit)?;
     let graph = fit(&config.model, &splits.train, args.manner())?;
+    recipe.check(&graph)?;
     let (graph, params) = match &config.weights {
         Some(file) => weights::load(file, Some(graph))?,
         None => {

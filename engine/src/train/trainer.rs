@@ -85,6 +85,29 @@ impl Default for Recipe {
     }
 }
 
+impl Recipe {
+    /// Checks the recipe against a net. Errors: a batch or rate that trains nothing, a loss that does not fit the net's
+    /// last layer.
+    pub fn check(&self, graph: &Graph) -> Result<()> {
+        let bad = |what: &str, cure: &str| Err(Error::request(what, cure));
+        if self.batch == 0 {
+            return bad("batch 0 trains nothing", "give at least 1 image per step");
+        }
+        if !self.lr.is_finite() || self.lr <= 0.0 {
+            return bad(&format!("learning rate {} is not positive", self.lr), "try 0.01");
+        }
+        if matches!(self.loss, LossKind::CrossEntropy { .. }) && graph.logits() != graph.nodes().len() {
+            let last = &graph.nodes()[graph.nodes().len() - 1];
+            return Err(Error::layer(
+                last.name.as_str(),
+                "cross-entropy takes logits, but the net ends in a softmax",
+                "remove this layer; predictions apply a softmax themselves",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// A net in training.
 #[derive(Debug)]
 pub struct Trainer {
@@ -104,21 +127,7 @@ pub struct Trainer {
 impl Trainer {
     /// A trainer for these parameters. Errors: a recipe that cannot be followed.
     pub fn new(graph: Graph, params: Params<f32>, recipe: Recipe) -> Result<Self> {
-        let bad = |what: &str, cure: &str| Err(Error::request(what, cure));
-        if recipe.batch == 0 {
-            return bad("batch 0 trains nothing", "give at least 1 image per step");
-        }
-        if !recipe.lr.is_finite() || recipe.lr <= 0.0 {
-            return bad(&format!("learning rate {} is not positive", recipe.lr), "try 0.01");
-        }
-        if matches!(recipe.loss, LossKind::CrossEntropy { .. }) && graph.logits() != graph.nodes().len() {
-            let last = &graph.nodes()[graph.nodes().len() - 1];
-            return Err(Error::layer(
-                last.name.as_str(),
-                "cross-entropy takes logits, but the net ends in a softmax",
-                "remove this layer; predictions apply a softmax themselves",
-            ));
-        }
+        recipe.check(&graph)?;
         let lanes = if recipe.batch == 1 { 1 } else { LANES };
         let plan = Plan::with(&graph, recipe.batch, lanes, recipe.isa, recipe.keep);
         Ok(Self {
