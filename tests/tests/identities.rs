@@ -1,5 +1,5 @@
-//! What must hold of methods on any net: identities between them, on linear nets, under permutation, in other batches,
-//! and where a map says nothing.
+//! What must hold of methods on any net: identities between them, on linear nets, under permutation, in other
+//! batches, and where a map says nothing.
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
 use glassbox_engine::graph::Init;
@@ -148,6 +148,31 @@ fn gradients_are_finite_differences() {
         };
         let slope = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
         assert!((slope - gradient[at]).abs() < 1e-6 * gradient.iter().fold(0.0, |m: f64, v| m.max(v.abs())));
+    }
+}
+
+#[test]
+fn probabilities_can_be_explained_instead() {
+    let net = chain();
+    let class = net.run("gradient", &[]).facts[0].class.unwrap();
+    let ask = net.ask().targets(Targets::Same(class));
+    let probability = |x: &Array4<f64>| {
+        let powers = net.logits(x).index_axis(Axis(0), 0).mapv(f64::exp);
+        powers[class] / powers.sum()
+    };
+    let slope = |at: [usize; 4], f: &dyn Fn(f64) -> f64| {
+        let shifted = |h: f64| {
+            let mut x = net.x.clone();
+            x[at] += h;
+            f(probability(&x))
+        };
+        (shifted(1e-6) - shifted(-1e-6)) / 2e-6
+    };
+    let plain = run("gradient", &ask, &["score=probability"]).map;
+    let log = run("gradient", &ask, &["score=log-probability"]).map;
+    for at in [[0, 0, 3, 4], [0, 1, 7, 2]] {
+        assert!((slope(at, &|p| p) - plain[at]).abs() < 1e-7, "{}", plain[at]);
+        assert!((slope(at, &f64::ln) - log[at]).abs() < 1e-7, "{}", log[at]);
     }
 }
 

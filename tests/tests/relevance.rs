@@ -1,5 +1,5 @@
-//! Relevance propagation and DeepLIFT against oracles in double precision that know a layer only as a matrix, found by
-//! showing the layer one unit vector after the other; pools and rectifiers are written out again.
+//! Relevance propagation and DeepLIFT against oracles in double precision that know a layer only as a matrix, found
+//! by showing the layer one unit vector after the other; pools and rectifiers are written out again.
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
 use glassbox_engine::graph::Init;
@@ -186,10 +186,10 @@ impl<'a> Oracle<'a> {
                     } else {
                         Rule::Epsilon
                     };
-                    if let [(reader, _)] = self.graph.readers(i + 1) {
-                        if self.graph.nodes()[*reader].layer.kind().name == "batchnorm" {
-                            linear = then(&linear, self.linear[*reader].as_ref().unwrap());
-                        }
+                    if let [(reader, _)] = self.graph.readers(i + 1)
+                        && self.graph.nodes()[*reader].layer.kind().name == "batchnorm"
+                    {
+                        linear = then(&linear, self.linear[*reader].as_ref().unwrap());
                     }
                     vec![share_out(&linear, x, relevance, rule)]
                 }

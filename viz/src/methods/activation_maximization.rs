@@ -5,12 +5,12 @@
 //! gradient over its root mean square; then the image is shrunk by `decay` (1e-4), blurred every `blur_every` (4)
 //! steps by a Gaussian of deviation `blur` (0.5 pixels), and pixels are zeroed whose norm over channels, or whose
 //! share in the goal |sum over channels of x g|, lies below a percentile of the image's own (`norm_percent`,
-//! `contribution_percent`: 0). With `jitter` (0) pixels the image is rolled at random before each gradient. It is kept
-//! between black and white. The last step is not regularised. [N, C, H, W] in the net's own units.
+//! `contribution_percent`: 0). With `jitter` (0) pixels the image is rolled at random before each gradient. It is
+//! kept between black and white. The last step is not regularised. [N, C, H, W] in the net's own units.
 //!
-//! With `parameters=fourier` the image is made of waves whose coefficients are climbed by Adam (Kingma and Ba 2015) at
-//! rate `step`, large and small scales alike, with colours decorrelated and a sigmoid for bounds; then jitter is the
-//! only regulariser.
+//! With `parameters=fourier` the image is made of waves whose coefficients are climbed by Adam (Kingma and Ba 2015)
+//! at rate `step`, large and small scales alike, with colours decorrelated and a sigmoid for bounds; then jitter is
+//! the only regulariser.
 //!
 //! The goal is the logit of the class; with `--layer L --unit K` the mean of that channel, `K,Y,X` that unit, `all`
 //! the layer's mean. `start=input` starts at the image instead, `start=zero` at the mean colour.
@@ -28,7 +28,7 @@ use super::baseline::{blur, seen};
 use super::fourier::Waves;
 use super::pass::{classes, standard};
 use super::project::unit_of;
-use super::studio::{Goal, Step, climb, noise, rms, roll};
+use super::studio::{Goal, START, Step, climb, noise, rms, roll};
 use super::{Aim, Ask, Error, Key, Method, Result, Settings, Space};
 use glassbox_engine::Real;
 use glassbox_engine::rng::{Purpose, Stream};
@@ -205,7 +205,7 @@ fn by_pixels<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> 
     // the image lies shifted between steps, so that each gradient is taken where its jitter puts it
     for (sample, image) in images.chunks_exact_mut(ask.size()).enumerate() {
         if start == 1 {
-            noise(seed, sample, usize::MAX, LEVELS * (rules.high[0] - rules.low[0]), image);
+            noise(seed, sample, START, LEVELS * (rules.high[0] - rules.low[0]), image);
         }
         jitter.there(image, sample, 0);
     }
@@ -218,7 +218,7 @@ fn by_pixels<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> 
             let length = length * (1.0 - iteration as f64 / iterations as f64);
             image.iter_mut().zip(gradient).for_each(|(v, g)| *v += R::of(length * g / size));
         } else {
-            noise(seed, sample, usize::MAX - 1 - iteration, 0.01, image);
+            noise(seed, sample, START - 1 - iteration as u64, 0.01, image);
         }
         let more = iteration + 1 < iterations;
         if more {
@@ -270,7 +270,7 @@ fn by_waves<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> R
     let mut states = vec![fresh; ask.samples()];
     let mut images = vec![R::zero(); ask.samples() * ask.size()];
     for (sample, image) in images.chunks_exact_mut(ask.size()).enumerate() {
-        noise(seed, sample, usize::MAX, 0.01, &mut states[sample].values);
+        noise(seed, sample, START, 0.01, &mut states[sample].values);
         waves.image(&states[sample].values, image);
         jitter.there(image, sample, 0);
     }

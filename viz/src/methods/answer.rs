@@ -11,7 +11,8 @@ pub struct Residual {
     pub name: &'static str,
     /// Left side minus right side; 0 where the identity holds exactly.
     pub value: f64,
-    /// The size that `value` is to be compared with: the quantity that should have been met, or the sum of magnitudes.
+    /// The size that `value` is to be compared with: the quantity that should have been met, or the sum of
+    /// magnitudes.
     pub scale: f64,
     /// The identity in words.
     pub meaning: &'static str,

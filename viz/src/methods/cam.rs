@@ -3,8 +3,8 @@
 //! For a net that ends in maps -> global mean -> one dense layer: `M_c = sum_k w_k^c A_k`, signed, [N, h, w] at the
 //! maps' own size. The mean of the map plus the class's bias is the logit, exactly: `S_c = mean(M_c) + b_c`.
 //!
-//! Reference: Zhou, Khosla, Lapedriza, Oliva, Torralba 2016 (arXiv 1512.04150), equation 2; the paper sums where this
-//! net averages. It cuts nothing; `relu=true` does.
+//! Reference: Zhou, Khosla, Lapedriza, Oliva, Torralba 2016 (arXiv 1512.04150), equation 2; the paper sums where
+//! this net averages. It cuts nothing; `relu=true` does.
 //!
 //! Facts: the sum identity. Limits: only nets of that form; grad-cam is the same map for others.
 

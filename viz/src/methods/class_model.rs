@@ -1,15 +1,15 @@
 //! class-model: an image that the net takes for the class itself.
 //!
-//! `argmax over images I of S_c(I) - lambda |I|^2`, S_c the logit, climbed from the zero image of the net's own units,
-//! which for normalised images is the mean colour; [N, C, H, W] in those units, one per sample for its class. Each of
-//! `iterations` (300) steps adds `step` (0.05) times the gradient, measured by its root mean square at the start, g0.
-//! `l2` (1) sets lambda = l2 g0 / 2: with 1 a linear net ends at an image of root mean square 1, whatever its weights'
-//! scale.
+//! `argmax over images I of S_c(I) - lambda |I|^2`, S_c the logit, climbed from the zero image of the net's own
+//! units, which for normalised images is the mean colour; [N, C, H, W] in those units, one per sample for its class.
+//! Each of `iterations` (300) steps adds `step` (0.05) times the gradient, measured by its root mean square at the
+//! start, g0. `l2` (1) sets lambda = l2 g0 / 2: with 1 a linear net ends at an image of root mean square 1, whatever
+//! its weights' scale.
 //!
 //! Reference: Simonyan, Vedaldi, Zisserman 2014 (arXiv 1312.6034), section 2.
 //!
-//! Facts: the logit reached; stationarity, the gradient that is left against the logit's own. Limits: a local maximum;
-//! without more regularisation (see activation-maximization) mostly high frequencies.
+//! Facts: the logit reached; stationarity, the gradient that is left against the logit's own. Limits: a local
+//! maximum; without more regularisation (see activation-maximization) mostly high frequencies.
 
 use super::answer::{Answer, Facts, Residual};
 use super::pass::classes;
@@ -53,7 +53,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         }
         if scale[sample] == 0.0 {
             // every path is blocked: step aside
-            return noise(seed, sample, at.iteration, 0.01, image);
+            return noise(seed, sample, at.iteration as u64, 0.01, image);
         }
         let g0 = scale[sample];
         let total: Vec<f64> = gradient.iter().zip(&*image).map(|(g, x)| g - l2 * g0 * x.wide()).collect();

@@ -1,7 +1,7 @@
 //! deconvnet: what in the image made a unit fire, by running the net backwards.
 //!
-//! The signal goes down stage by stage: **unpool** (each value to the place that its switch recorded), **rectify** the
-//! signal (`max(s, 0)`, whatever the forward pass did), **filter** with the transposed kernels, without biases.
+//! The signal goes down stage by stage: **unpool** (each value to the place that its switch recorded), **rectify**
+//! the signal (`max(s, 0)`, whatever the forward pass did), **filter** with the transposed kernels, without biases.
 //! Filtering comes last, so the picture is signed, [N, C, H, W]. Local response normalisation is passed unchanged,
 //! batch-norm by its transpose. Dense layers follow the same rule.
 //!
@@ -14,9 +14,9 @@
 //!
 //! Reference: Zeiler and Fergus 2014 (arXiv 1311.2901), section 2.1.
 //!
-//! Facts: adjointness of every linear layer and pool on the way; the unit and its activation. Limits: a projection of
-//! a single activation, not of the joint activity; little changes when upper layers are randomised (Adebayo et al.
-//! 2018).
+//! Facts: adjointness of every linear layer and pool on the way; the unit and its activation. Limits: a projection
+//! of a single activation, not of the joint activity; little changes when upper layers are randomised (Adebayo et
+//! al. 2018).
 
 use super::answer::Answer;
 use super::project::{Check, pull, why_zero};

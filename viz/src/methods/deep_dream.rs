@@ -1,11 +1,11 @@
 //! deep-dream: the image, changed so that a layer sees more of what it sees already.
 //!
 //! Raises half the sum of squares of the layer's activations, whose gradient starts as the activations themselves.
-//! From the smallest of `octaves` (4) sizes, each `ratio` (1.4) times the one below, to the image's own: the image at
-//! that size plus the details found so far takes `iterations` (10) steps of `step` (1.5 of 255 pixel levels) times
-//! gradient over mean |gradient|, each rolled at random by up to `jitter` (32, at most a seventh of the side) pixels,
-//! and kept between black and white; what was added is the detail that the next size starts with. [N, C, H, W] in the
-//! net's own units.
+//! From the smallest of `octaves` (4) sizes, each `ratio` (1.4) times the one below, to the image's own: the image
+//! at that size plus the details found so far takes `iterations` (10) steps of `step` (1.5 of 255 pixel levels)
+//! times gradient over mean |gradient|, each rolled at random by up to `jitter` (32, at most a seventh of the side)
+//! pixels, and kept between black and white; what was added is the detail that the next size starts with. [N, C, H,
+//! W] in the net's own units.
 //!
 //! Reference: Mordvintsev, Olah, Tyka 2015 (Inceptionism), and the notebook published with it.
 //!

@@ -1,11 +1,11 @@
 //! deeplift: what each input value's difference from a reference contributes to the logit's difference.
 //!
 //! Two passes, over the image x and a reference x'; multipliers m go down: linear layers by their transpose; a
-//! function of one value by `m (y - y') / (z - z')`, or by its slope where |z - z'| is tiny; a max-pool by sharing `m
-//! (y - y')` between the cells that won in x and in x': with t = max(y, y'), the image's winner receives `m (t - y')`
-//! and the reference's `m (y - t)`, added up over windows, over the cell's own difference. `R = m (x - x')`, [N, C, H,
-//! W], signed, and `sum(R) = S_c(x) - S_c(x')`. `baseline` is the reference: zero in the net's own units, mean, black,
-//! white, blur or a number.
+//! function of one value by `m (y - y') / (z - z')`, or by its slope where |z - z'| is tiny; a max-pool by sharing
+//! `m (y - y')` between the cells that won in x and in x': with t = max(y, y'), the image's winner receives `m (t -
+//! y')` and the reference's `m (y - t)`, added up over windows, over the cell's own difference. `R = m (x - x')`,
+//! [N, C, H, W], signed, and `sum(R) = S_c(x) - S_c(x')`. `baseline` is the reference: zero in the net's own units,
+//! mean, black, white, blur or a number.
 //!
 //! Reference: Shrikumar, Greenside, Kundaje 2017 (arXiv 1704.02685), the Rescale rule.
 //!

@@ -1,8 +1,8 @@
 //! eigen-cam: what a layer's channels say together, whatever the class.
 //!
-//! The maps of a layer as a matrix A, places by channels; `L = A v` with v its first right singular vector, [N, h, w]
-//! at the layer's own size, signed. Channels are not centred, as in the paper; `center=true` does. A singular vector
-//! has no sign of its own: the map is turned so that it adds up to at least zero.
+//! The maps of a layer as a matrix A, places by channels; `L = A v` with v its first right singular vector, [N, h,
+//! w] at the layer's own size, signed. Channels are not centred, as in the paper; `center=true` does. A singular
+//! vector has no sign of its own: the map is turned so that it adds up to at least zero.
 //!
 //! Reference: Muhammad and Yeasin 2020 (arXiv 2008.00299). Power iteration in double precision from the sum of all
 //! places.

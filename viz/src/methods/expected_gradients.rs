@@ -1,9 +1,9 @@
 //! expected-gradients: integrated gradients, averaged over many baselines.
 //!
 //! `R = mean over draws of (x - x') * dS_c/dx (x' + a (x - x'))`, [N, C, H, W], signed, with x' going round the
-//! background images and a uniform in [0, 1], stratified: draw i of n takes `a = (i + u) / n`, in an order that gives
-//! every background image the whole range. `draws` = 200; u depends on (seed, sample, draw) alone. Without background
-//! images each image is compared with zero, its own channel means and its own blur.
+//! background images and a uniform in [0, 1], stratified: draw i of n takes `a = (i + u) / n`, in an order that
+//! gives every background image the whole range. `draws` = 200; u depends on (seed, sample, draw) alone. Without
+//! background images each image is compared with zero, its own channel means and its own blur.
 //!
 //! Reference: Erion, Janizek, Sturmfels, Lundberg, Lee 2021 (arXiv 1906.10670).
 //!

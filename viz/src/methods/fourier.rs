@@ -2,12 +2,12 @@
 //! another.
 //!
 //! Each channel is a real image made of waves (ky, kx), kx up to half the width; a coefficient of frequency f counts
-//! `sqrt(h w) / max(f, 1 / max(h, w))` times, a quarter of which makes a plane. Planes of three channels are mixed by
-//! a matrix whose columns are the main directions in which natural colours vary; a sigmoid keeps pixels between black
-//! and white, and mean and deviation make them what the net sees.
+//! `sqrt(h w) / max(f, 1 / max(h, w))` times, a quarter of which makes a plane. Planes of three channels are mixed
+//! by a matrix whose columns are the main directions in which natural colours vary; a sigmoid keeps pixels between
+//! black and white, and mean and deviation make them what the net sees.
 //!
-//! Reference: Olah, Mordvintsev, Schubert 2017 (Feature visualization, Distill), and the values of the code published
-//! with it.
+//! Reference: Olah, Mordvintsev, Schubert 2017 (Feature visualization, Distill), and the values of the code
+//! published with it.
 
 use super::baseline::seen;
 use glassbox_engine::{Graph, Real};
@@ -20,7 +20,8 @@ pub(super) struct Waves {
     h: usize,
     w: usize,
     channels: usize,
-    /// Per coefficient (ky, kx): its scale, times how often it stands in the full spectrum, over the number of pixels.
+    /// Per coefficient (ky, kx): its scale, times how often it stands in the full spectrum, over the number of
+    /// pixels.
     scale: Vec<f64>,
     low: Vec<f64>,
     high: Vec<f64>,

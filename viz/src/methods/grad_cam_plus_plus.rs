@@ -1,15 +1,16 @@
 //! grad-cam++: Grad-CAM with weights that count places where the class gains, so that several objects show.
 //!
 //! `L = max(0, sum_k w_k A_k)`, `w_k = sum over places of alpha_k max(0, g_k)`, `alpha_k = g^2 / (2 g^2 + S_k g^3)`
-//! with g = dS_c/dA_k and S_k the sum of A_k over places. Only places with g > 0 count, and there alpha g = g / (2 + g
-//! S_k), which needs neither the exponential of the paper's score (it cancels; only the map's scale changes) nor a
+//! with g = dS_c/dA_k and S_k the sum of A_k over places. Only places with g > 0 count, and there alpha g = g / (2 +
+//! g S_k), which needs neither the exponential of the paper's score (it cancels; only the map's scale changes) nor a
 //! small constant: `w_k = sum over g > 0 of g / (2 + g S_k)`. `variant=normalised` divides by the sum of alpha over
 //! those places, as the authors' code does. [N, h, w] at the layer's own size.
 //!
 //! Reference: Chattopadhyay, Sarkar, Howlader, Balasubramanian 2018 (arXiv 1710.11063), equation 19.
 //!
 //! Layer: as in grad-cam; where activations can be negative, S_k is taken as at least zero, so that no weight blows
-//! up. Limits: in practice close to Grad-CAM with its gradients cut at zero (Lerma and Lucas 2022, arXiv 2205.10838).
+//! up. Limits: in practice close to Grad-CAM with its gradients cut at zero (Lerma and Lucas 2022, arXiv
+//! 2205.10838).
 
 use super::answer::Answer;
 use super::cams::{RELU, by_gradient};

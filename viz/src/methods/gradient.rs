@@ -6,8 +6,9 @@
 //!
 //! Reference: Simonyan, Vedaldi, Zisserman 2014 (arXiv 1312.6034), equation 4; Baehrens et al. 2010.
 //!
-//! Facts: the bias identity, `sum(x R) + sum over layers of <dS/db, b> = S_c`, where all layers are linear, rectifiers
-//! or pools. Limits: a rectifier passes nothing at exactly zero; a map of zeros means that every path is blocked.
+//! Facts: the bias identity, `sum(x R) + sum over layers of <dS/db, b> = S_c`, where all layers are linear,
+//! rectifiers or pools. Limits: a rectifier passes nothing at exactly zero; a map of zeros means that every path is
+//! blocked.
 
 use super::answer::Answer;
 use super::project::{Check, pull, why_zero};

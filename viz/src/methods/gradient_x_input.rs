@@ -1,13 +1,13 @@
 //! gradient-x-input: each input value times its gradient.
 //!
 //! `R = x * dS_c / dx`, [N, C, H, W], signed. In a net without biases, made of linear layers, rectifiers and pools,
-//! the values add up to the logit; with biases `sum(R) = S_c - sum over layers of <dS/db, b>`, and what is missing is
-//! reported.
+//! the values add up to the logit; with biases `sum(R) = S_c - sum over layers of <dS/db, b>`, and what is missing
+//! is reported.
 //!
 //! Reference: Shrikumar, Greenside, Shcherbina, Kundaje 2016 (arXiv 1605.01713).
 //!
-//! Facts: the bias identity. Limits: depends on where zero is: a value of zero, which is the mean colour of normalised
-//! images, can never matter.
+//! Facts: the bias identity. Limits: depends on where zero is: a value of zero, which is the mean colour of
+//! normalised images, can never matter.
 
 use super::answer::Answer;
 use super::project::{Check, pull, why_zero};

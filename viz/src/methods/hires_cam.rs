@@ -6,8 +6,8 @@
 //!
 //! Reference: Draelos and Carin 2020 (arXiv 2011.08891). The definition cuts nothing; `relu=true` does.
 //!
-//! Layer: as in grad-cam. Facts: the bias identity from this layer up. Limits: behind more than one layer the gradient
-//! is local.
+//! Layer: as in grad-cam. Facts: the bias identity from this layer up. Limits: behind more than one layer the
+//! gradient is local.
 
 use super::answer::Answer;
 use super::cams::{SIGNED, by_gradient};

@@ -1,7 +1,7 @@
 //! integrated-gradients: the gradient, averaged on the straight way from a baseline to the image.
 //!
-//! `R = (x - x') * integral over a from 0 to 1 of dS_c/dx (x' + a (x - x'))`, [N, C, H, W], signed; the values add up
-//! to `S_c(x) - S_c(x')`. The integral is a sum of `steps` = 50 gradients by `rule`: gauss-legendre (default),
+//! `R = (x - x') * integral over a from 0 to 1 of dS_c/dx (x' + a (x - x'))`, [N, C, H, W], signed; the values add
+//! up to `S_c(x) - S_c(x')`. The integral is a sum of `steps` = 50 gradients by `rule`: gauss-legendre (default),
 //! midpoint, trapezoid (ends weigh half), left or right. `baseline` is zero in the net's own units, which for
 //! normalised images is the mean colour; also mean, black, white, blur or a number. With `tolerance=0.01`, say, a
 //! sample's steps are doubled (at most five times) until the sum is within that share of the difference.

@@ -1,10 +1,10 @@
 //! inversion: an image that a layer cannot tell from the given one.
 //!
 //! Minimises `|A(x) - A0|^2 / |A0|^2 + bound * mean |x / 3|^6 + smooth * mean TV(x)` from noise, A0 the layer's
-//! activations of the image and `TV = (x[i+1,j] - x[i,j])^2 + (x[i,j+1] - x[i,j])^2`, the differences at the last row
-//! and column zero. `bound` = 0.01 keeps values within some three units, `smooth` = 0.01 keeps neighbours alike. Adam
-//! (Kingma and Ba 2015) takes `iterations` (300) steps in three stages of `step` (0.05), a third and a ninth of it,
-//! its moments reset between stages; the best image seen is the answer. [N, C, H, W] in the net's own units.
+//! activations of the image and `TV = (x[i+1,j] - x[i,j])^2 + (x[i,j+1] - x[i,j])^2`, the differences at the last
+//! row and column zero. `bound` = 0.01 keeps values within some three units, `smooth` = 0.01 keeps neighbours alike.
+//! Adam (Kingma and Ba 2015) takes `iterations` (300) steps in three stages of `step` (0.05), a third and a ninth of
+//! it, its moments reset between stages; the best image seen is the answer. [N, C, H, W] in the net's own units.
 //!
 //! Reference: Mahendran and Vedaldi 2015 (arXiv 1412.0035), with the powers 6 and 2; they take gradient descent with
 //! momentum.

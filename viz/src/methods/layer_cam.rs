@@ -1,7 +1,7 @@
 //! layer-cam: a layer's maps, each place weighted by its own positive gradient.
 //!
-//! `L = max(0, sum_k max(0, g_k) * A_k)` with g = dS_c/dA, place by place, [N, h, w] at the layer's own size. Works at
-//! shallow layers, where one weight per channel says little.
+//! `L = max(0, sum_k max(0, g_k) * A_k)` with g = dS_c/dA, place by place, [N, h, w] at the layer's own size. Works
+//! at shallow layers, where one weight per channel says little.
 //!
 //! Reference: Jiang, Zhang, Hou, Cheng, Wei 2021 (IEEE Transactions on Image Processing 30, LayerCAM).
 //!

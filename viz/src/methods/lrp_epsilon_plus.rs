@@ -1,9 +1,9 @@
 //! lrp-epsilon-plus: relevance by the epsilon rule through dense layers, and through convolutions only over what
 //! raised a sum.
 //!
-//! Convolutions take the z+ rule (alpha 1, beta 0): z is the sum of positive contributions `a+ w+` and `a- w-` alone,
-//! so relevance never changes sign there and cannot blow up. Dense layers and everything else as in lrp-epsilon. [N,
-//! C, H, W]. `epsilon` = 1e-6; `bias=absorb` lets positive biases take their share.
+//! Convolutions take the z+ rule (alpha 1, beta 0): z is the sum of positive contributions `a+ w+` and `a- w-`
+//! alone, so relevance never changes sign there and cannot blow up. Dense layers and everything else as in
+//! lrp-epsilon. [N, C, H, W]. `epsilon` = 1e-6; `bias=absorb` lets positive biases take their share.
 //!
 //! Reference: Montavon, Binder, Lapuschkin, Samek, Mueller 2019 (Layer-wise relevance propagation: an overview);
 //! Kohlbrenner et al. 2020 (arXiv 1910.09840).

@@ -1,15 +1,15 @@
 //! lrp-gamma-box: relevance with strengthened positive weights in convolutions, and pixels between their bounds.
 //!
 //! Dense layers take the epsilon rule; convolutions the gamma rule, in which contributions of an output's own sign
-//! count 1 + `gamma` (0.25) times; the layer that reads the image takes the z^B rule, `z = W x - W+ l - W- h`, with l
-//! and h what black and white are to the net (`low`, `high`: numbers instead). [N, C, H, W]. `epsilon` = 1e-6;
+//! count 1 + `gamma` (0.25) times; the layer that reads the image takes the z^B rule, `z = W x - W+ l - W- h`, with
+//! l and h what black and white are to the net (`low`, `high`: numbers instead). [N, C, H, W]. `epsilon` = 1e-6;
 //! `bias=absorb` as in lrp-epsilon; the z^B rule has none.
 //!
 //! Reference: Montavon et al. 2017 (arXiv 1512.02479) for z^B; Montavon, Binder, Lapuschkin, Samek, Mueller 2019 for
 //! gamma.
 //!
-//! Facts: conservation, and sum and range of relevance at every layer. Limits: images with values outside [low, high]
-//! break the z^B rule's promise, which is noted.
+//! Facts: conservation, and sum and range of relevance at every layer. Limits: images with values outside [low,
+//! high] break the z^B rule's promise, which is noted.
 
 use super::baseline::seen;
 use super::relevance::{BIAS, Bounded, EPSILON, Epsilon, Gamma, Share, propagate};

@@ -1,10 +1,10 @@
 //! Methods that look inside a net: pure functions of a net, its parameters and some images.
 //!
 //! A method answers with the raw signed array and, sample by sample, with facts that say how far it can be trusted;
-//! cutting, normalising and colouring are for pictures. What holds for all of them: the score is the logit, never the
-//! loss; the net runs in evaluation and nothing of it is changed; no number mixes two samples of a batch; a map that
-//! says nothing is zeros with the reason, never NaN; chance comes from an explicit seed, keyed by (seed, sample,
-//! draw), so that results depend neither on the batch nor on threads.
+//! cutting, normalising and colouring are for pictures. What holds for all of them: the score is the logit, never
+//! the loss; the net runs in evaluation and nothing of it is changed; no number mixes two samples of a batch; a map
+//! that says nothing is zeros with the reason, never NaN; chance comes from an explicit seed, keyed by (seed,
+//! sample, draw), so that results depend neither on the batch nor on threads.
 //!
 //! One file and one line each in [`METHODS`]; the head of the file is the method's manual page ([`Method::manual`]).
 

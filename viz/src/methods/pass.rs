@@ -1,5 +1,5 @@
-//! Forward passes and walks over many variants of some images: masks, steps, draws. Variants go through the engine in
-//! batches whose arrays are made once and reused.
+//! Forward passes and walks over many variants of some images: masks, steps, draws. Variants go through the engine
+//! in batches whose arrays are made once and reused.
 
 use super::score::Score;
 use super::{Ask, Error, Result};

@@ -1,10 +1,10 @@
 //! Layer-wise relevance propagation: the rules, as data for a walk, and the way from a class to a map.
 //!
-//! A unit's relevance R is shared out over what it summed: with a = inputs and z = sums, `R_in = a * W^T (R / z)` for
-//! weights and sums that a rule chooses. z is kept from zero by `z + epsilon sign(z)`, sign(0) = 1. Rectifiers, other
-//! functions of one value, flatten and local response normalisation pass relevance on; max-pools give it to the
-//! winner; means and sums share it out in proportion; batch-norm is folded into the layer before it, or shares like
-//! any linear layer.
+//! A unit's relevance R is shared out over what it summed: with a = inputs and z = sums, `R_in = a * W^T (R / z)`
+//! for weights and sums that a rule chooses. z is kept from zero by `z + epsilon sign(z)`, sign(0) = 1. Rectifiers,
+//! other functions of one value, flatten and local response normalisation pass relevance on; max-pools give it to
+//! the winner; means and sums share it out in proportion; batch-norm is folded into the layer before it, or shares
+//! like any linear layer.
 
 use super::answer::{Answer, Facts, Residual};
 use super::fold::folded;

@@ -1,10 +1,10 @@
 //! rise: what the class's probability has in common with what random masks let through.
 //!
 //! Each of `masks` (2000) masks is a grid of `cells` x `cells` (7) coins that show with probability `share` (0.5),
-//! enlarged bilinearly to one cell more than the image and cut at a random offset. `R = sum over masks of p_c(x * M) M
-//! / sum over masks of M`, pixel by pixel, [N, C, H, W], the same in every channel. `divide=expected` divides by masks
-//! times share instead, as the paper writes it, which leaves more noise. The masks of a draw depend on (seed, sample,
-//! draw) alone.
+//! enlarged bilinearly to one cell more than the image and cut at a random offset. `R = sum over masks of p_c(x * M)
+//! M / sum over masks of M`, pixel by pixel, [N, C, H, W], the same in every channel. `divide=expected` divides by
+//! masks times share instead, as the paper writes it, which leaves more noise. The masks of a draw depend on (seed,
+//! sample, draw) alone.
 //!
 //! Reference: Petsiuk, Das, Saenko 2018 (arXiv 1806.07421); the paper takes 4000 to 8000 masks for images of 224
 //! pixels.

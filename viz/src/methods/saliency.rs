@@ -3,11 +3,11 @@
 //! `M[i, j] = max over channels of |dS_c / dx[c, i, j]|`, [N, H, W], never negative: the maximum of absolute values,
 //! not their sum and not a norm. For grey images it is |gradient|.
 //!
-//! Reference: Simonyan, Vedaldi, Zisserman 2014 (arXiv 1312.6034), section 3.1. The paper also averages over crops and
-//! flips; this is one image's own map.
+//! Reference: Simonyan, Vedaldi, Zisserman 2014 (arXiv 1312.6034), section 3.1. The paper also averages over crops
+//! and flips; this is one image's own map.
 //!
-//! Facts: the bias identity of the gradient beneath the map. Limits: says how strongly a pixel matters to first order,
-//! not in which direction.
+//! Facts: the bias identity of the gradient beneath the map. Limits: says how strongly a pixel matters to first
+//! order, not in which direction.
 
 use super::answer::Answer;
 use super::project::{Check, pull, why_zero};

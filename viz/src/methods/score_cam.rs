@@ -1,9 +1,9 @@
 //! score-cam: a layer's maps, each weighted by how sure the net is when it sees the image through that map alone.
 //!
-//! Each map is enlarged to the input (half-pixel bilinear) and stretched to [0, 1]: a mask H_k. `w_k = p_c(x * H_k)`,
-//! the class's probability, and `L = max(0, sum_k w_k A_k)`, [N, h, w] at the layer's own size. Maps that are the same
-//! everywhere make no mask and weigh nothing. `weights=softmax-logits` takes the softmax over channels of the masked
-//! images' logits instead, as the paper writes it: nearly one map alone where logits are large.
+//! Each map is enlarged to the input (half-pixel bilinear) and stretched to [0, 1]: a mask H_k. `w_k = p_c(x *
+//! H_k)`, the class's probability, and `L = max(0, sum_k w_k A_k)`, [N, h, w] at the layer's own size. Maps that are
+//! the same everywhere make no mask and weigh nothing. `weights=softmax-logits` takes the softmax over channels of
+//! the masked images' logits instead, as the paper writes it: nearly one map alone where logits are large.
 //!
 //! Reference: Wang et al. 2020 (arXiv 1910.01279); probabilities without a softmax over channels are the authors'
 //! code. (With that softmax the paper's baseline term cancels.)

@@ -1,5 +1,5 @@
-//! Options of a method, `--set key=value`: an unknown key is an error that lists the known ones, a bad value one that
-//! says what to write.
+//! Options of a method, `--set key=value`: an unknown key is an error that lists the known ones, a bad value one
+//! that says what to write.
 
 use super::{Error, Method, Result};
 use std::ops::RangeInclusive;

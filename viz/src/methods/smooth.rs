@@ -42,8 +42,8 @@ pub(super) fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings, moment: Moment
     })
 }
 
-/// A moment of the gradient over variants of each image; `noise(sample, draw, image)` changes a copy of the image, [C,
-/// H, W]. The classes explained are those of the images without noise.
+/// A moment of the gradient over variants of each image; `noise(sample, draw, image)` changes a copy of the image,
+/// [C, H, W]. The classes explained are those of the images without noise.
 ///
 /// Errors: images or classes that do not fit the net.
 pub fn under_noise<R: Real>(

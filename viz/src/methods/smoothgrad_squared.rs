@@ -1,6 +1,7 @@
 //! smoothgrad-squared: the squared gradient, averaged over noisy copies of the image.
 //!
-//! `R = mean over draws of (dS_c/dx (x + e))^2`, [N, C, H, W], never negative; noise, draws and seed as in smoothgrad.
+//! `R = mean over draws of (dS_c/dx (x + e))^2`, [N, C, H, W], never negative; noise, draws and seed as in
+//! smoothgrad.
 //!
 //! Reference: Hooker, Erhan, Kindermans, Kim 2019 (arXiv 1806.10758).
 //!

@@ -139,9 +139,12 @@ pub(super) fn rms(values: &[f64]) -> f64 {
     (values.iter().map(|v| v * v).sum::<f64>() / values.len().max(1) as f64).sqrt()
 }
 
+/// The draw that a start is made of; steps count from zero, and their substitutes down from here.
+pub(super) const START: u64 = u64::MAX;
+
 /// Normal noise of one sample, keyed by (seed, sample, draw).
-pub(super) fn noise<R: Real>(seed: u64, sample: usize, draw: usize, deviation: f64, out: &mut [R]) {
-    let mut stream = Stream::new(seed, Purpose::Method, sample as u64, draw as u64);
+pub(super) fn noise<R: Real>(seed: u64, sample: usize, draw: u64, deviation: f64, out: &mut [R]) {
+    let mut stream = Stream::new(seed, Purpose::Method, sample as u64, draw);
     out.iter_mut().for_each(|v| *v += R::of(deviation * stream.normal()));
 }
 

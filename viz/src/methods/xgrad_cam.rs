@@ -1,8 +1,8 @@
 //! xgrad-cam: Grad-CAM with gradients averaged where the channel fires.
 //!
-//! `L = max(0, sum_k w_k A_k)` with `w_k = sum over places of (A_k / sum A_k) g_k`, [N, h, w] at the layer's own size:
-//! the weights for which the map's sum equals the sum of activation times gradient. A channel that adds up to zero
-//! weighs nothing.
+//! `L = max(0, sum_k w_k A_k)` with `w_k = sum over places of (A_k / sum A_k) g_k`, [N, h, w] at the layer's own
+//! size: the weights for which the map's sum equals the sum of activation times gradient. A channel that adds up to
+//! zero weighs nothing.
 //!
 //! Reference: Fu, Hu, Dong, Guo, Gao, Li 2020 (arXiv 2008.02312).
 //!
