@@ -108,8 +108,12 @@ pub fn caption(graph: &Graph, name: &str, label: Option<usize>, facts: Option<&F
     if let Some(class) = facts.and_then(|f| f.class) {
         text += &format!("; explained: class \"{}\"", graph.class_name(class));
     }
-    if let Some(score) = facts.and_then(|f| f.score) {
-        text += &format!(", logit {}", short(score));
+    match facts.map(|f| (f.unit, f.score)) {
+        Some((Some([k, y, x]), Some(score))) => {
+            text += &format!("; channel {k}, row {y}, column {x}, activation {}", short(score));
+        }
+        Some((None, Some(score))) => text += &format!(", logit {}", short(score)),
+        _ => {}
     }
     text
 }
