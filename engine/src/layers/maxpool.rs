@@ -148,26 +148,31 @@ fn pool<R: Real, const L: usize>(
     switches: &mut [u32],
 ) {
     let x = groups::<R, L>(x);
-    let outputs = groups_mut::<R, L>(y).iter_mut().zip(groups_mut::<u32, L>(switches));
-    for (at, (y, switches)) in outputs.enumerate() {
-        let (rows, columns) = (window.taps(0, at / ow, h), window.taps(1, at % ow, w));
-        let top = (window.start(0, at / ow) + rows.start as isize) as usize;
-        let left = (window.start(1, at % ow) + columns.start as isize) as usize;
-        let mut best = x[top * w + left];
-        let mut place = [(top * w + left) as u32; L];
-        for r in top..top + rows.len() {
-            for c in left..left + columns.len() {
-                let (x, here) = (&x[r * w + c], (r * w + c) as u32);
-                for l in 0..L {
-                    // NaN is greater than every number, and the first of several wins
-                    let wins = x[l] > best[l] || (x[l].is_nan() && !best[l].is_nan());
-                    best[l] = if wins { x[l] } else { best[l] };
-                    place[l] = if wins { here } else { place[l] };
+    let rows_of =
+        groups_mut::<R, L>(y).chunks_exact_mut(ow).zip(groups_mut::<u32, L>(switches).chunks_exact_mut(ow));
+    for (i, (y, switches)) in rows_of.enumerate() {
+        let rows = window.taps(0, i, h);
+        let top = (window.start(0, i) + rows.start as isize) as usize;
+        for (j, (y, switches)) in y.iter_mut().zip(switches).enumerate() {
+            let columns = window.taps(1, j, w);
+            let left = (window.start(1, j) + columns.start as isize) as usize;
+            let mut best = x[top * w + left];
+            let mut place = [(top * w + left) as u32; L];
+            for r in top..top + rows.len() {
+                for c in left..left + columns.len() {
+                    let (x, here) = (&x[r * w + c], (r * w + c) as u32);
+                    for l in 0..L {
+                        // NaN is greater than every number, and the first of several wins; no branch, so that all images
+                        // of a block are compared at once
+                        let wins = (x[l] > best[l]) | (x[l].is_nan() & !best[l].is_nan());
+                        best[l] = if wins { x[l] } else { best[l] };
+                        place[l] = if wins { here } else { place[l] };
+                    }
                 }
             }
+            *y = best;
+            *switches = place;
         }
-        *y = best;
-        *switches = place;
     }
 }
 

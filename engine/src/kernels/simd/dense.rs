@@ -6,7 +6,7 @@
 //! * data gradient: a panel of W (outputs x a few inputs) is copied together, since its rows lie far apart,
 //! * weight gradient: a panel of x is turned into `[image][input]`, so that a vector is sixteen weights of a row of dW.
 //!
-//! Single images run along the rows of W in all three. Sums are ordered by input (forward), output (data gradient) and
+//! Single images run along the rows of W; their weight gradient is the portable one. Sums are ordered by input (forward), output (data gradient) and
 //! image (weight gradient).
 #![allow(unsafe_code)]
 
@@ -237,8 +237,12 @@ pub fn pull_weight<S: Simd>(
     dy: &[f32],
     dweight: &mut [f32],
     dbias: Option<&mut [f32]>,
-    _: &mut [f32],
+    scratch: &mut [f32],
 ) {
+    if g.lanes == 1 {
+        // bound by writing dW, row by row
+        return crate::kernels::dense::pull_weight(g, x, dy, dweight, dbias, scratch);
+    }
     g.check(x, dweight, dy);
     if let Some(dbias) = dbias {
         assert_eq!(dbias.len(), g.outputs, "one bias per output");
@@ -249,7 +253,7 @@ pub fn pull_weight<S: Simd>(
     }
     let tiles = Parts::new(g.inputs, VECTORS);
     let to = Shared::new(dweight);
-    let images = g.blocks * g.lanes;
+    let images = g.blocks * WIDTH;
     par::jobs(tiles.count, |job| {
         let inputs = job * VECTORS..g.inputs.min((job + 1) * VECTORS);
         let mut panel = Panel([0.0; DEPTH * VECTORS]);
@@ -271,12 +275,6 @@ fn gather<S: Simd>(
     images: Range<usize>,
     panel: &mut Panel<{ DEPTH * VECTORS }>,
 ) {
-    if g.lanes == 1 {
-        for (row, image) in panel.0.chunks_exact_mut(VECTORS).zip(images) {
-            row[..inputs.len()].copy_from_slice(&x[image * g.inputs..][inputs.clone()]);
-        }
-        return;
-    }
     let whole = inputs.len() / WIDTH * WIDTH;
     for (rows, block) in
         panel.0.chunks_exact_mut(WIDTH * VECTORS).zip(images.start / WIDTH..images.end / WIDTH)
@@ -309,19 +307,19 @@ fn weight_tile<S: Simd>(
     let (whole, rest) = vectors(inputs);
     let y = to.at(part.start * g.inputs + inputs.start);
     let job = outer::Job {
-        channels: depth / g.lanes,
-        taps: [1, g.lanes],
-        x_channel: g.lanes * VECTORS,
+        channels: depth / WIDTH,
+        taps: [1, WIDTH],
+        x_channel: WIDTH * VECTORS,
         x_tap: [0, VECTORS as isize],
         x_pixel: [0, WIDTH],
-        weight_lane: g.lanes,
-        weight_channel: g.outputs * g.lanes,
+        weight_lane: WIDTH,
+        weight_channel: g.outputs * WIDTH,
         weight_tap: [0, 1],
         resume: first > 0,
         y_channel: g.inputs,
         y_pixel: [0, WIDTH],
         pixels: [1, whole],
-        ..blank(panel.0.as_ptr(), dy[(first / g.lanes * g.outputs + part.start) * g.lanes..].as_ptr(), y)
+        ..blank(panel.0.as_ptr(), dy[(first / WIDTH * g.outputs + part.start) * WIDTH..].as_ptr(), y)
     };
     // SAFETY: the panel holds these images; dy, whose length the caller checked, these outputs of them; no other job
     // writes these weights.
