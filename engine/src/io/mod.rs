@@ -6,6 +6,7 @@
 pub mod atomic;
 pub mod folder;
 pub mod npy;
+pub mod onnx;
 pub mod safetensors;
 pub mod tensor;
 pub mod tensorboard;

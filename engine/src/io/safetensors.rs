@@ -139,7 +139,7 @@ fn convert(name: &str, view: &TensorView<'_>, file: &Path) -> Result<Tensor> {
 }
 
 /// IEEE 754 half precision, exactly.
-fn half(bits: u16) -> f32 {
+pub(super) fn half(bits: u16) -> f32 {
     let sign = u32::from(bits >> 15) << 31;
     let (exponent, fraction) = (u32::from(bits >> 10 & 31), u32::from(bits & 1023));
     match exponent {

@@ -21,9 +21,12 @@ mod log_softmax;
 mod lrn;
 mod maxpool;
 mod relu;
+mod selu;
 mod sigmoid;
 mod silu;
 mod softmax;
+mod softplus;
+mod softsign;
 mod tanh;
 
 pub use adaptive_avgpool::AdaptiveAvgPool;
@@ -44,9 +47,12 @@ pub use log_softmax::LogSoftmax;
 pub use lrn::Lrn;
 pub use maxpool::{MaxPool, Overlap, unpool};
 pub use relu::Relu;
+pub use selu::Selu;
 pub use sigmoid::Sigmoid;
 pub use silu::Silu;
 pub use softmax::Softmax;
+pub use softplus::Softplus;
+pub use softsign::Softsign;
 pub use tanh::Tanh;
 
 use crate::array::{Blocked, Shape, View};
@@ -80,9 +86,12 @@ pub const KINDS: &[&Kind] = &[
     &lrn::KIND,
     &maxpool::KIND,
     &relu::KIND,
+    &selu::KIND,
     &sigmoid::KIND,
     &silu::KIND,
     &softmax::KIND,
+    &softplus::KIND,
+    &softsign::KIND,
     &tanh::KIND,
 ];
 
