@@ -1,10 +1,10 @@
-//! Nets as the command line names them: a built-in model, a model text, a weights file, or a run folder.
+//! Nets as the command line names them: a built-in model, a model text, a weights or ONNX file, or a run folder.
 
 use crate::error::{Error, Result};
 use glassbox_engine::array::LANES;
 use glassbox_engine::data::picture;
 use glassbox_engine::graph::{Init, models};
-use glassbox_engine::io::{atomic, npy, weights};
+use glassbox_engine::io::{atomic, npy, onnx, weights};
 use glassbox_engine::{Blocked, Graph, Params};
 use ndarray::Array4;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 /// Which net, as options say it.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub struct NetArgs {
-    /// Run folder, built-in model or model.toml; a weights file that holds its model will do too
+    /// Run folder, built-in model, model.toml or net.onnx; a weights file that holds its model will do too
     #[arg(value_name = "RUN|MODEL")]
     pub place: Option<String>,
-    /// Built-in model or model.toml; left out, the one inside the weights file
+    /// Built-in model, model.toml or net.onnx (weights included); left out, the one inside the weights file
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
     /// Weights (safetensors with PyTorch's names)
@@ -42,15 +42,12 @@ pub struct Net {
 /// A model by built-in name or file.
 pub fn model(name: &str) -> Result<Graph> {
     let path = Path::new(name);
+    if name.ends_with(".onnx") {
+        return Ok(onnx::read(path)?.0);
+    }
     if name.ends_with(".toml") || path.is_file() {
         let text = atomic::read_text(path)?;
         return Ok(Graph::from_toml(&text, name)?);
-    }
-    if name.ends_with(".onnx") {
-        return Err(Error::request(
-            format!("{name}: ONNX files cannot be read"),
-            "give a model.toml or a built-in model",
-        ));
     }
     Ok(models::named(name)?)
 }
@@ -63,10 +60,13 @@ impl NetArgs {
             return load_run(&run, self.weights.as_deref());
         }
         let named = self.model.as_ref().or(self.place.as_ref());
-        if let (Some(file), None) = (named, &self.weights)
-            && file.ends_with(".safetensors")
-        {
-            let (graph, params) = weights::load(file, None)?;
+        // files that hold model and weights
+        let whole = match named.filter(|_| self.weights.is_none()) {
+            Some(file) if file.ends_with(".safetensors") => Some(weights::load(file, None)?),
+            Some(file) if file.ends_with(".onnx") => Some(onnx::read(file)?),
+            _ => None,
+        };
+        if let Some((graph, params)) = whole {
             return Ok(Net { graph, params, trained: true, run: None });
         }
         let graph = named.map(|name| model(name)).transpose()?;

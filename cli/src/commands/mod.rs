@@ -28,6 +28,7 @@ commands! {
     #[command(visible_alias = "evaluate")]
     Eval => eval,
     Explain => explain,
+    Export => export,
     Figure => figure,
     Gradcheck => gradcheck,
     #[command(visible_alias = "summary")]
