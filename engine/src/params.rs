@@ -276,6 +276,16 @@ impl<R> ParamViewsMut<'_, R> {
         &mut self.slab[spec.offset..spec.offset + spec.len]
     }
 
+    /// Sets every parameter of the layer to a value.
+    pub fn fill(&mut self, value: R)
+    where
+        R: Copy,
+    {
+        for spec in self.specs {
+            self.slab[spec.offset..spec.offset + spec.len].fill(value);
+        }
+    }
+
     /// Parameter 0, and parameter 1 where there is one.
     pub fn first_two(&mut self) -> (&mut [R], Option<&mut [R]>) {
         let first = &self.specs[0];

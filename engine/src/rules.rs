@@ -7,7 +7,7 @@ use crate::array::{Blocked, View};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernels::par;
-use crate::layers::{At, Role};
+use crate::layers::{At, Layer, Needs, Role};
 use crate::real::Real;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,6 +23,11 @@ pub trait Rule<R: Real>: Debug + Send + Sync {
         out: &mut [Blocked<R>],
         scratch: &mut [R],
     ) -> Result<()>;
+
+    /// What the rule reads of the trace; a walk refuses a trace that did not keep it.
+    fn reads(&self, _: &dyn Layer) -> Needs {
+        Needs { inputs: true, output: true }
+    }
 }
 
 /// The gradient: J^T signal at the trace.
@@ -47,6 +52,10 @@ impl<R: Real> Rule<R> for Gradient {
 pub struct RectifySignal;
 
 impl<R: Real> Rule<R> for RectifySignal {
+    fn reads(&self, _: &dyn Layer) -> Needs {
+        Needs::NOTHING
+    }
+
     fn pull(&self, _: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], _: &mut [R]) -> Result<()> {
         each(signal, signal, &mut out[0], |s, _| if s > R::zero() { s } else { R::zero() });
         Ok(())
@@ -59,6 +68,10 @@ impl<R: Real> Rule<R> for RectifySignal {
 pub struct Guided;
 
 impl<R: Real> Rule<R> for Guided {
+    fn reads(&self, _: &dyn Layer) -> Needs {
+        Needs::OUTPUT
+    }
+
     fn pull(&self, at: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], _: &mut [R]) -> Result<()> {
         each(
             signal,
@@ -75,6 +88,10 @@ impl<R: Real> Rule<R> for Guided {
 pub struct Pass;
 
 impl<R: Real> Rule<R> for Pass {
+    fn reads(&self, _: &dyn Layer) -> Needs {
+        Needs::NOTHING
+    }
+
     fn pull(&self, at: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], _: &mut [R]) -> Result<()> {
         if out.len() != 1 || out[0].values().len() != signal.data.len() {
             return Err(Error::layer(

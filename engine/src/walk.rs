@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::forward::at;
 use crate::graph::{Graph, Plan};
 use crate::kernels::par;
+use crate::layers::Needs;
 use crate::params::Params;
 use crate::real::Real;
 use crate::rules::{RoleKind, RuleSet};
@@ -132,8 +133,10 @@ fn fit<R: Real>(array: &mut Blocked<R>, trace: &Trace<R>) {
 
 /// Pulls the seed at `walk.from` down to the input. Allocates nothing once a walk of the same batch has been done.
 ///
+/// Gradients of parameters that the signal does not reach become zero.
+///
 /// Errors: a softmax in the way, unless allowed; a rule that is not defined for a layer; a rule set that names a layer
-/// that is not there.
+/// that is not there; a trace that did not keep what a layer's rule reads.
 pub fn walk<R: Real>(
     graph: &Graph,
     params: &Params<R>,
@@ -160,12 +163,28 @@ pub fn walk_to<R: Real>(
     signals.lies.fill(Lies::Nowhere);
     room(&mut signals.sums[from], graph, trace, from);
     signals.lies[from] = Lies::Sum;
+    if let Some(gradients) = gradients.as_deref_mut() {
+        for i in (0..to).chain(from..graph.nodes().len()) {
+            gradients.of_layer_mut(i).fill(R::zero());
+        }
+    }
     for i in (to..from).rev() {
         gather(graph, trace, signals, i + 1, from);
+        let node = &graph.nodes()[i];
         if signals.lies[i + 1] == Lies::Nowhere {
+            if let Some(gradients) = gradients.as_deref_mut() {
+                gradients.of_layer_mut(i).fill(R::zero());
+            }
             continue;
         }
-        let node = &graph.nodes()[i];
+        let rule = rules.rule_for(graph, i);
+        check_kept(
+            graph,
+            trace,
+            i,
+            rule.map_or(node.facts.needs, |r| r.reads(&*node.layer)),
+            gradients.is_some(),
+        )?;
         let kind = RoleKind::of(&R::compute(&*node.layer).role());
         if kind == RoleKind::Softmax && !through_softmax {
             return Err(Error::layer(
@@ -193,7 +212,7 @@ pub fn walk_to<R: Real>(
             );
         }
         out.iter_mut().for_each(|array| fit(array, trace));
-        match rules.rule_for(graph, i) {
+        match rule {
             Some(rule) => rule.pull(&at, signal, out, &mut signals.scratch)?,
             None => at.layer.pull(&at, signal, out, &mut signals.scratch),
         }
@@ -202,6 +221,15 @@ pub fn walk_to<R: Real>(
         gather(graph, trace, signals, to, from);
     }
     Ok(())
+}
+
+/// Refuses a trace that did not keep what the pull-back of layer `i` reads.
+fn check_kept<R: Real>(graph: &Graph, trace: &Trace<R>, i: usize, reads: Needs, learns: bool) -> Result<()> {
+    let node = &graph.nodes()[i];
+    if reads.inputs || learns && !node.facts.params.is_empty() {
+        node.inputs.iter().try_for_each(|&slot| trace.slot(slot).map(|_| ()))?;
+    }
+    if reads.output { trace.slot(i + 1).map(|_| ()) } else { Ok(()) }
 }
 
 /// Finds or adds up the signal at a slot, from the layers that read it.
@@ -280,5 +308,36 @@ mod tests {
         };
         assert_eq!(signal_at(2, 2), signal_at(0, 2));
         assert!(signal_at(2, 2).is_some() && signal_at(2, 1).is_none());
+    }
+
+    #[test]
+    fn what_was_not_kept_is_refused_and_what_is_not_reached_has_no_gradient() {
+        let graph = Graph::builder("two", [1, 5, 5])
+            .layer("conv1", Conv::new(2, 3))
+            .layer("relu1", Relu)
+            .layer("conv2", Conv::new(2, 2))
+            .layer("relu2", Relu)
+            .layer("conv3", Conv::new(2, 1))
+            .build()
+            .unwrap();
+        let params: Params<f64> = graph.init(Init::He, 3);
+        let mut gradients = Params::zeros(graph.layout().clone());
+        gradients.slab_mut().fill(7.0);
+        let mut run = |keep: Keep, rules: RuleSet<f64>, from: usize| {
+            let plan = Plan::new(&graph, 2, keep);
+            let (mut trace, mut signals) = (plan.trace(&graph), plan.signals(&graph));
+            trace.input_mut().fill(0.3);
+            crate::forward::forward_into(&graph, &params, Mode::Eval, &mut trace);
+            signals.seed_mut(&graph, &trace, from).fill(1.0);
+            let gradients = Some(&mut gradients);
+            let how = Walk { from, rules: &rules, gradients, to_input: true, through_softmax: false };
+            walk(&graph, &params, &trace, &mut signals, how)
+        };
+        run(Keep::ForWalk, RuleSet::guided(), 3).unwrap();
+        let text = run(Keep::Nothing, RuleSet::gradient(), 5).unwrap_err().to_string();
+        assert!(text.contains("was not kept"), "{text}");
+        run(Keep::Everything, RuleSet::gradient(), 3).unwrap();
+        assert!(gradients.get("conv3.weight").unwrap().iter().all(|&g| g == 0.0));
+        assert!(gradients.get("conv2.bias").unwrap().iter().all(|&g| g != 0.0));
     }
 }
