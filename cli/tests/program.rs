@@ -1,5 +1,7 @@
 //! The program as a user runs it: what it writes, what it says, and how it ends.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
