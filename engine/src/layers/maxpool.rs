@@ -197,16 +197,24 @@ pub fn unpool<R: Real>(signal: View<'_, R>, switches: &Blocked<u32>, overlap: Ov
     par::chunks(out.values_mut(), in_plane, |plane, out| {
         let signal = &signal.data[plane * out_plane..][..out_plane];
         let switches = &switches[plane * out_plane..][..out_plane];
-        out.fill(R::zero());
-        for (at, (&value, &switch)) in signal.iter().zip(switches).enumerate() {
-            let cell = &mut out[switch as usize * lanes + at % lanes];
+        with_lanes!(lanes, scatter::<R>(signal, switches, overlap, out));
+    });
+}
+
+/// Unpools one plane of L images.
+fn scatter<R: Real, const L: usize>(signal: &[R], switches: &[u32], overlap: Overlap, out: &mut [R]) {
+    out.fill(R::zero());
+    let out = groups_mut::<R, L>(out);
+    for (values, switches) in groups::<R, L>(signal).iter().zip(groups::<u32, L>(switches)) {
+        for l in 0..L {
+            let (value, cell) = (values[l], &mut out[switches[l] as usize][l]);
             match overlap {
                 Overlap::Sum => *cell += value,
                 Overlap::Last => *cell = value,
                 Overlap::Max => *cell = if value.abs() > cell.abs() { value } else { *cell },
             }
         }
-    });
+    }
 }
 
 #[cfg(test)]

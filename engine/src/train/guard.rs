@@ -1,17 +1,41 @@
 //! The guard against values that are not finite: it finds the first one, and names it.
 
+use crate::array::LANES;
 use crate::error::Error;
 use crate::graph::Graph;
+use crate::kernels::par;
 use crate::params::Params;
 use crate::real::Real;
 use crate::trace::Trace;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const CURE: &str = "lower the learning rate, clip the gradients, or check the data";
 
+/// Values per job.
+const GRAIN: usize = 1 << 16;
+
 /// Whether all values are finite; quick, since 0 x is 0 for every finite x alone.
 pub fn finite<R: Real>(values: &[R]) -> bool {
-    let zero = |chunk: &[R]| chunk.iter().fold(R::zero(), |sum, &v| sum + v * R::zero());
-    values.chunks(1 << 12).all(|chunk| zero(chunk) == R::zero())
+    let found = AtomicBool::new(false);
+    par::jobs(values.len().div_ceil(GRAIN), |job| {
+        let chunk = &values[job * GRAIN..];
+        if !all_finite(&chunk[..chunk.len().min(GRAIN)]) {
+            found.store(true, Ordering::Relaxed);
+        }
+    });
+    !found.into_inner()
+}
+
+/// Adds up in lanes, so that the additions need not wait for each other.
+fn all_finite<R: Real>(values: &[R]) -> bool {
+    let (groups, rest) = values.as_chunks::<LANES>();
+    let mut sums = [R::zero(); LANES];
+    for group in groups {
+        for (sum, &v) in sums.iter_mut().zip(group) {
+            *sum += v * R::zero();
+        }
+    }
+    sums.iter().all(|&sum| sum == R::zero()) && rest.iter().all(|v| v.is_finite())
 }
 
 /// Names the first parameter or activation that is not finite; else the loss.
@@ -52,11 +76,14 @@ mod tests {
 
     #[test]
     fn one_bad_value_among_many_is_seen() {
-        let mut values = vec![1e30f32; 10_000];
+        let mut values = vec![1e30f32; 100_003];
         assert!(finite(&values));
-        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            values[7_777] = bad;
-            assert!(!finite(&values));
+        for (at, bad) in
+            [(7_777, f32::NAN), (0, f32::INFINITY), (99_999, f32::NEG_INFINITY), (100_002, f32::NAN)]
+        {
+            values[at] = bad;
+            assert!(!finite(&values), "{bad} at {at}");
+            values[at] = 0.0;
         }
     }
 }
