@@ -13,6 +13,10 @@ use std::path::Path;
 /// The metadata key that holds the model text.
 pub const MODEL_KEY: &str = "glassbox.model";
 
+/// Arrays whose names start so are no parameters: checkpoints keep the optimiser's moments there. A layer's name holds
+/// no slash, so none is hidden by it.
+pub const RESERVED: &str = "optimizer/";
+
 /// Every parameter as a named array; counts are 64-bit integers without axes, as in PyTorch.
 pub fn to_tensors(params: &Params<f32>) -> Tensors {
     let tensor = |role: ParamRole, view: ndarray::ArrayViewD<'_, f32>| match role {
@@ -42,7 +46,8 @@ pub fn model_of(content: &Content, file: &str) -> Result<Option<Graph>> {
 pub fn from_content<R: Real>(content: &Content, graph: &Graph, file: impl AsRef<Path>) -> Result<Params<R>> {
     let file = file.as_ref();
     let layout = graph.layout();
-    let names: Vec<&str> = content.tensors.keys().map(String::as_str).collect();
+    let names = content.tensors.keys().map(String::as_str);
+    let names: Vec<&str> = names.filter(|name| !name.starts_with(RESERVED)).collect();
     let cure = "use the model that these weights were made with";
     if let Some(extra) = names.iter().find(|name| layout.find(name).is_none()) {
         let known: Vec<&str> = layout.specs().iter().map(|s| s.name.as_str()).collect();

@@ -3,11 +3,13 @@
 //! batch(order(seed, epoch)) -> forward -> loss -> walk(gradient) -> guard -> clip -> optimiser -> observers. Observers
 //! borrow what happened and cannot change it, so training gives the same bits with or without them.
 
+pub mod checkpoint;
 mod evaluate;
 mod guard;
 mod observe;
 mod trainer;
 
+pub use checkpoint::{Checkpoint, Place, Standing};
 pub use evaluate::{Evaluation, evaluate};
 pub use observe::{Epoch, Event, Every, Flow, Observer, Progress};
 pub use trainer::{LossKind, Recipe, Trainer};

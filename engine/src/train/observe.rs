@@ -1,6 +1,6 @@
 //! Observers of training: what they are told, and when.
 
-use super::Evaluation;
+use super::{Evaluation, Standing};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::loss::Cost;
@@ -36,8 +36,10 @@ pub struct Epoch<'a> {
     pub test: Option<&'a Evaluation>,
     /// Learning rate of the last step.
     pub lr: f64,
-    /// Seconds of training in this epoch, observers and evaluation left out.
+    /// Seconds of training in this epoch, observers and evaluation left out; since the resume, if there was one.
     pub seconds: f64,
+    /// Images that these seconds went for.
+    pub timed: usize,
 }
 
 /// What an observer is told; it only borrows.
@@ -70,6 +72,8 @@ pub enum Event<'a> {
         cost: Cost,
         /// Learning rate of this step.
         lr: f64,
+        /// What a checkpoint holds beside the parameters.
+        standing: Standing<'a>,
     },
     /// After an epoch and its evaluation.
     Epoch {
@@ -79,6 +83,8 @@ pub enum Event<'a> {
         params: &'a Params<f32>,
         /// What the epoch came to.
         epoch: Epoch<'a>,
+        /// What a checkpoint holds beside the parameters.
+        standing: Standing<'a>,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use super::guard;
 use super::observe::{Epoch, Event, Flow, Observer, Progress};
-use super::{Evaluation, evaluate};
+use super::{Checkpoint, Evaluation, Place, Standing, evaluate};
 use crate::array::{Blocked, LANES};
 use crate::data::{Dataset, Loader};
 use crate::error::{Error, Result};
@@ -121,7 +121,7 @@ pub struct Trainer {
     trace: Trace<f32>,
     signals: Signals<f32>,
     targets: Vec<u32>,
-    step: u64,
+    place: Place,
 }
 
 impl Trainer {
@@ -138,7 +138,7 @@ impl Trainer {
             trace: plan.trace(&graph),
             signals: plan.signals(&graph),
             targets: vec![0; recipe.batch],
-            step: 0,
+            place: Place::default(),
             graph,
             params,
             recipe,
@@ -172,15 +172,26 @@ impl Trainer {
 
     /// Steps done.
     pub fn steps(&self) -> u64 {
-        self.step
+        self.place.step
     }
 
-    /// Goes on from a checkpoint: parameters, optimiser moments and the number of steps done. Errors: moments of
-    /// another optimiser or net.
-    pub fn restore(&mut self, params: Params<f32>, moments: &[(&str, &[f32])], steps: u64) -> Result<()> {
-        self.optimizer.restore(moments, steps)?;
-        self.params = params;
-        self.step = steps;
+    /// What a checkpoint of this moment holds beside the parameters.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing { place: self.place, optimizer: &*self.optimizer }
+    }
+
+    /// Goes on from a checkpoint, mid-epoch too. Errors: parameters of another net, moments of another optimiser.
+    pub fn restore(&mut self, from: Checkpoint) -> Result<()> {
+        if from.params.layout() != self.params.layout() {
+            return Err(Error::request(
+                format!("the checkpoint's parameters are not those of model \"{}\"", self.graph.name()),
+                "resume with the model that the checkpoint was made with",
+            ));
+        }
+        let moments: Vec<(&str, &[f32])> = from.moments.iter().map(|(n, v)| (n.as_str(), &v[..])).collect();
+        self.optimizer.restore(&moments, from.optimizer_steps)?;
+        self.params = from.params;
+        self.place = from.place;
         Ok(())
     }
 
@@ -202,24 +213,25 @@ impl Trainer {
     /// Errors: targets out of range; values that are not finite.
     pub fn learn(&mut self, lr: f64) -> Result<Cost> {
         let targets = &self.targets[..self.trace.batch()];
-        let mode = Mode::Train { seed: self.recipe.seed, step: self.step };
+        let mode = Mode::Train { seed: self.recipe.seed, step: self.place.step };
         forward_into(&self.graph, &self.params, mode, &mut self.trace);
         let from = self.graph.nodes().len();
         let seed = self.signals.seed_mut(&self.graph, &self.trace, from);
         let cost = self.loss.cost(self.trace.output().view(), Targets::Classes(targets), Some(seed))?;
         if !cost.total.is_finite() {
-            return Err(guard::find(&self.graph, &self.params, &self.trace, self.step));
+            return Err(guard::find(&self.graph, &self.params, &self.trace, self.place.step));
         }
         let gradients = Some(&mut self.gradients);
         let how = Walk { from, rules: &self.rules, gradients, to_input: false, through_softmax: true };
         walk(&self.graph, &self.params, &self.trace, &mut self.signals, how)?;
-        guard::check_gradients(&self.gradients, self.step)?;
+        guard::check_gradients(&self.gradients, self.place.step)?;
         if let Some(limit) = self.recipe.clip {
             clip_norm(self.gradients.learnable_mut(), limit);
         }
         self.optimizer.step(self.params.learnable_mut(), self.gradients.learnable(), lr);
         fold_statistics(&self.graph, &mut self.params, &self.trace);
-        self.step += 1;
+        self.place.step += 1;
+        self.place.cost.add(cost);
         Ok(cost)
     }
 
@@ -237,32 +249,46 @@ impl Trainer {
         }
         let per_epoch = images.div_ceil(self.recipe.batch) as u64;
         let mut progress = Progress {
-            step: self.step,
+            step: self.place.step,
             steps: per_epoch * self.recipe.epochs,
             epochs: self.recipe.epochs,
             images_per_epoch: images,
             ..Progress::default()
         };
         tell(observers, &Event::Begin { graph: &self.graph, params: &self.params, progress })?;
+        let (recipe, steps) = (self.recipe, progress.steps);
+        let rate = |step: u64| recipe.lr * recipe.schedule.factor(step, steps, per_epoch);
         let mut last = None;
         let mut order = Vec::with_capacity(images);
-        for epoch in self.step / per_epoch..self.recipe.epochs {
+        for epoch in self.place.epochs..self.recipe.epochs {
             order.clear();
             order.extend_from_slice(train.order(epoch));
-            let (mut cost, mut seconds, mut lr) = (Cost::default(), 0.0, self.recipe.lr);
-            let done = (self.step - epoch * per_epoch) as usize;
+            let (mut seconds, mut timed, mut lr) = (0.0, 0, rate(self.place.step.saturating_sub(1)));
+            // after a resume, some or even all steps of this epoch are done
+            let done = self.place.step.saturating_sub(epoch * per_epoch) as usize;
+            progress =
+                Progress { epoch: epoch + 1, images: (done * self.recipe.batch).min(images), ..progress };
             for indices in order.chunks(self.recipe.batch).skip(done) {
                 let start = Instant::now();
-                lr = self.recipe.lr * self.recipe.schedule.factor(self.step, progress.steps, per_epoch);
+                lr = rate(self.place.step);
                 let batch = self.step(train, epoch, indices, lr)?;
                 seconds += start.elapsed().as_secs_f64();
-                cost.add(batch);
-                let images = ((self.step - epoch * per_epoch) as usize * self.recipe.batch).min(images);
-                progress = Progress { step: self.step, epoch: epoch + 1, images, ..progress };
+                timed += indices.len();
+                progress =
+                    Progress { step: self.place.step, images: progress.images + indices.len(), ..progress };
                 let (graph, params, trace, signals) = (&self.graph, &self.params, &self.trace, &self.signals);
-                let gradients = &self.gradients;
-                let event =
-                    Event::Step { graph, params, trace, signals, gradients, progress, cost: batch, lr };
+                let (gradients, standing) = (&self.gradients, self.standing());
+                let event = Event::Step {
+                    graph,
+                    params,
+                    trace,
+                    signals,
+                    gradients,
+                    progress,
+                    cost: batch,
+                    lr,
+                    standing,
+                };
                 if tell(observers, &event)? == Flow::Stop {
                     return Ok(last);
                 }
@@ -271,9 +297,11 @@ impl Trainer {
                 Some(test) => Some(evaluate(&self.graph, &self.params, test, &*self.loss)?),
                 None => None,
             };
-            let epoch = Epoch { progress, train: cost, test: last.as_ref(), lr, seconds };
-            let event = Event::Epoch { graph: &self.graph, params: &self.params, epoch };
-            if tell(observers, &event)? == Flow::Stop {
+            let cost = std::mem::take(&mut self.place.cost);
+            self.place.epochs = epoch + 1;
+            let epoch = Epoch { progress, train: cost, test: last.as_ref(), lr, seconds, timed };
+            let (graph, params, standing) = (&self.graph, &self.params, self.standing());
+            if tell(observers, &Event::Epoch { graph, params, epoch, standing })? == Flow::Stop {
                 break;
             }
         }
