@@ -11,6 +11,9 @@ pub enum Error {
     /// Of methods and figures.
     #[error(transparent)]
     Viz(#[from] glassbox_viz::Error),
+    /// Somebody asked to stop, and what there is to go on from is on the disk.
+    #[error("{0}")]
+    Interrupted(String),
     /// A check that the user asked for did not hold.
     #[error("{0}")]
     Failed(String),
@@ -30,11 +33,12 @@ impl Error {
         Self::Engine(glassbox_engine::Error::io(file, action, source))
     }
 
-    /// 1 failed, 2 usage, 3 diverged, 4 corrupt input.
+    /// 1 failed, 2 usage, 3 diverged, 4 corrupt input, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Engine(e) => e.exit_code(),
             Self::Viz(e) => e.exit_code(),
+            Self::Interrupted(_) => crate::run::stop::INTERRUPTED,
             Self::Failed(_) => 1,
         }
     }

@@ -25,7 +25,8 @@ fn main() -> ExitCode {
     match commands::run(program.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            let word = if matches!(error, error::Error::Interrupted(_)) { "stopped" } else { "error" };
+            eprintln!("{word}: {error}");
             ExitCode::from(error.exit_code())
         }
     }

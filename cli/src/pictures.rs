@@ -1,13 +1,12 @@
 //! Figures on disk: the scene of a run or of a net, drawn and written.
 
 use crate::error::{Error, Result};
-use crate::run::log::Log;
+use crate::run::log;
 use glassbox_engine::data::{Augment, Dataset, Loader};
 use glassbox_engine::io::atomic;
 use glassbox_engine::train::Evaluation;
 use glassbox_engine::{Blocked, Graph, Params};
-use glassbox_viz::curves::Epoch;
-use glassbox_viz::figures::{Confusion, FIGURES, Figure, History, Images, Scene};
+use glassbox_viz::figures::{Confusion, FIGURES, Figure, Images, Scene};
 use ndarray::Array2;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,27 +43,12 @@ pub fn examples(graph: &Graph, data: &Arc<Dataset>) -> Result<Images> {
     })
 }
 
-/// The epochs of a run, for the curves.
-fn history(log: &Log) -> History {
-    let epochs = log.rows.iter().map(|row| Epoch {
-        epoch: row.epoch as f64,
-        train_loss: Some(row.train_loss),
-        test_loss: row.test_loss,
-        train_accuracy: Some(row.train_accuracy),
-        test_accuracy: row.test_accuracy,
-    });
-    let per_epoch = log.rows.first().map_or(1.0, |r| r.step as f64 / r.epoch.max(1) as f64);
-    let steps = log.step_losses.iter().enumerate().map(|(i, &loss)| ((i + 1) as f64 / per_epoch, loss));
-    History { epochs: epochs.collect(), steps: steps.collect() }
-}
-
 /// Draws every figure that a finished run can have; returns the number of files.
 pub fn of_run(
     run: &Path,
     graph: &Graph,
     params: &Params<f32>,
     test: &Arc<Dataset>,
-    log: &Log,
     last: Option<&Evaluation>,
 ) -> Result<usize> {
     let title =
@@ -73,7 +57,7 @@ pub fn of_run(
         graph,
         params,
         images: if test.is_empty() { None } else { Some(examples(graph, test)?) },
-        history: Some(history(log)),
+        history: Some(log::history(run)?),
         confusion: last.map(|l| confusion_of(l, &test.classes, &title(l))),
         layer: None,
     };

@@ -37,6 +37,7 @@ commands! {
     Methods => methods,
     Models => models,
     Predict => predict,
+    Resume => resume,
     Trace => trace,
     #[command(visible_alias = "fit")]
     Train => train,

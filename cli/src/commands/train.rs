@@ -1,21 +1,17 @@
 //! `glassbox train`: from a configuration to a run folder with everything in it.
 
 use crate::error::{Error, Result};
-use crate::run::checkpoint::Keeper;
 use crate::run::config::Config;
-use crate::run::dump::Dumper;
-use crate::run::log::Log;
-use crate::run::progress::{Manner, Reporter};
+use crate::run::lock::Lock;
+use crate::run::progress::Manner;
+use crate::run::session::{self, Session};
 use crate::run::{data, record};
-use crate::{net, pictures, say, threads};
+use crate::{net, say, threads};
 use glassbox_engine::data::{Augment, Dataset, Splits};
 use glassbox_engine::graph::models::MODELS;
 use glassbox_engine::io::{atomic, folder, weights};
-use glassbox_engine::train::{Evaluation, Observer, Trainer};
-use glassbox_engine::{Graph, Params};
+use glassbox_engine::Graph;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Instant;
 
 /// Train a net; with no argument, a small one on the bundled digits, in well under a minute
 ///
@@ -90,6 +86,9 @@ pub struct Args {
     /// Stop after so many epochs without a better test accuracy
     #[arg(long, value_name = "EPOCHS")]
     early_stop: Option<u64>,
+    /// Write a checkpoint every so many steps, beside those at the end of epochs
+    #[arg(long, value_name = "STEPS")]
+    checkpoint_every_steps: Option<u64>,
     /// Dump maps and kernels every so many epochs; 0 for never [default: 1]
     #[arg(long, value_name = "EPOCHS")]
     dump_every: Option<u64>,
@@ -127,6 +126,7 @@ impl Args {
             optimizer => c.optimizer, momentum => c.momentum, weight_decay => c.weight_decay,
             schedule => c.schedule, loss => c.loss, label_smoothing => c.label_smoothing,
             seed => c.seed, threads => c.threads, dump_every => c.dump.every,
+            checkpoint_every_steps => c.checkpoint.every_steps,
         }
         c.nesterov |= self.nesterov;
         if let Some(steps) = &self.augment {
@@ -150,15 +150,6 @@ impl Args {
     }
 }
 
-/// Everything that a run needs, checked before anything is written.
-struct Ready {
-    config: Config,
-    graph: Graph,
-    params: Params<f32>,
-    splits: Splits,
-    augment: Augment,
-}
-
 pub fn run(args: Args) -> Result<()> {
     let config = args.config()?;
     let recipe = config.recipe()?;
@@ -178,8 +169,19 @@ pub fn run(args: Args) -> Result<()> {
         say::line(format!("{}\n# model.toml\n{}", config.to_toml()?, graph.to_toml()).trim_end());
         return Ok(());
     }
-    let ready = Ready { config, graph, params, splits, augment };
-    threads::with(ready.config.threads, || train(&args, ready))
+    let run = match &args.out {
+        Some(out) => {
+            folder::create_fresh(out)?;
+            out.clone()
+        }
+        None => folder::create_new(&args.runs, graph.name())?,
+    };
+    let lock = Lock::take(&run)?;
+    write_head(&run, &config, &graph, &splits)?;
+    let (manner, figures) = (args.manner(), !args.no_figures);
+    threads::with(config.threads, || {
+        session::train(Session { run, lock, config, graph, params, splits, from: None, manner, figures })
+    })
 }
 
 /// The model for a data set. A built-in one is fitted to the images and classes; a model of the user's must fit.
@@ -221,77 +223,9 @@ fn fit(name: &str, data: &Dataset, manner: Manner) -> Result<Graph> {
     Ok(if graph.classes().is_empty() { graph.with_classes(data.classes.clone()) } else { graph })
 }
 
-fn train(args: &Args, ready: Ready) -> Result<()> {
-    let start = Instant::now();
-    let Ready { config, graph, params, splits, augment } = ready;
-    let run = match &args.out {
-        Some(out) => {
-            folder::create_fresh(out)?;
-            out.clone()
-        }
-        None => folder::create_new(&args.runs, graph.name())?,
-    };
-    write_head(&run, &config, &graph, &splits)?;
-    let test = Arc::new(splits.test);
-    let mut loader = data::loader(splits.train, &graph, augment, config.seed)?;
-    let mut log = Log::create(&run)?;
-    let mut reporter = Reporter::new(args.manner());
-    let mut keeper = Keeper::create(&run, &config.checkpoint, config.early_stop)?;
-    let mut dumper = Dumper::create(&run, &config.dump, &graph, &test)?;
-    let mut trainer = Trainer::new(graph, params, config.recipe()?)?;
-    if args.manner() == Manner::Plain {
-        say::line(format!(
-            "{}: {} parameters, {} training and {} test images of {}, {} threads",
-            run.display(),
-            say::count(trainer.graph().layout().count() as u64),
-            say::count(loader.dataset().len() as u64),
-            say::count(test.len() as u64),
-            test.name,
-            rayon::current_num_threads()
-        ));
-    }
-    let test_set = (!test.is_empty()).then_some(&test);
-    let observers: &mut [&mut dyn Observer] = &mut [&mut log, &mut reporter, &mut keeper, &mut dumper];
-    let last = trainer.run(&mut loader, test_set, observers)?;
-    let trained = start.elapsed().as_secs_f64();
-    let figures = if args.no_figures {
-        0
-    } else {
-        pictures::of_run(&run, trainer.graph(), trainer.params(), &test, &log, last.as_ref())?
-    };
-    finish(args, &run, last.as_ref(), figures, trained, start.elapsed().as_secs_f64());
-    Ok(())
-}
-
 /// Writes what decides the run, before the first step.
 fn write_head(run: &Path, config: &Config, graph: &Graph, splits: &Splits) -> Result<()> {
     let text = format!("{}\n{}", config.to_toml()?, record::of_run(splits)?);
     atomic::write(run.join("run.toml"), text.as_bytes())?;
     Ok(atomic::write(run.join("model.toml"), graph.to_toml().as_bytes())?)
-}
-
-/// Says what came out.
-fn finish(args: &Args, run: &Path, last: Option<&Evaluation>, figures: usize, trained: f64, whole: f64) {
-    if args.manner() == Manner::Json {
-        let line = serde_json::json!({
-            "event": "end", "run": run.display().to_string(), "test_loss": last.map(|l| l.cost.mean()),
-            "test_accuracy": last.map(|l| l.cost.accuracy()), "figures": figures, "seconds": whole,
-        });
-        return say::line(line.to_string());
-    }
-    if args.manner() == Manner::Quiet {
-        return;
-    }
-    if let Some(last) = last {
-        say::line(format!(
-            "test accuracy {:.2} % ({} of {} right) after {trained:.1} s",
-            100.0 * last.cost.accuracy(),
-            say::count(last.cost.correct as u64),
-            say::count(last.cost.images as u64)
-        ));
-    }
-    if figures > 0 {
-        say::line(format!("{figures} figures in {} ({:.1} s)", run.join("figures").display(), whole - trained));
-    }
-    say::line(format!("look further: glassbox explain {} --input IMAGE --method saliency --png map.png", run.display()));
 }

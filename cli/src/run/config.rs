@@ -106,13 +106,15 @@ impl Default for Dump {
 pub struct Checkpoint {
     /// Every so many epochs; 0 for only the last.
     pub every: u64,
+    /// Every so many steps as well; 0 for none in between.
+    pub every_steps: u64,
     /// How many step-*.safetensors are kept; best and latest always are.
     pub keep: usize,
 }
 
 impl Default for Checkpoint {
     fn default() -> Self {
-        Self { every: 1, keep: 3 }
+        Self { every: 1, every_steps: 0, keep: 3 }
     }
 }
 
@@ -203,6 +205,27 @@ impl Config {
             .map_err(|e| Error::request(format!("the configuration cannot be written: {e}"), "report this"))
     }
 
+    /// The keys that decide what is learned, as text: two runs with the same ones have the same bits.
+    pub fn deciding(&self) -> Result<String> {
+        let mut table = table_of(&self.to_toml()?);
+        table.retain(|key, _| !["threads", "data_dir", "dump", "checkpoint"].contains(&key.as_str()));
+        toml::to_string(&table)
+            .map_err(|e| Error::request(format!("the configuration cannot be written: {e}"), "report this"))
+    }
+
+    /// What was changed since `before`, a text of [`Config::deciding`]: a line for each key.
+    pub fn changes_since(&self, before: &str) -> Result<Vec<String>> {
+        let (old, new) = (table_of(before), table_of(&self.deciding()?));
+        let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        let text = |table: &toml::Table, key: &str| {
+            table.get(key).map_or_else(|| "nothing".to_string(), toml::Value::to_string)
+        };
+        let changed = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
+        Ok(changed.map(|key| format!("{key}: {} -> {}", text(&old, key), text(&new, key))).collect())
+    }
+
     /// How to train, checked. Errors: unknown names, numbers out of range.
     pub fn recipe(&self) -> Result<Recipe> {
         let [beta1, beta2] = self.betas;
@@ -272,6 +295,10 @@ impl Config {
     }
 }
 
+fn table_of(text: &str) -> toml::Table {
+    toml::from_str(text).unwrap_or_default()
+}
+
 /// A configuration with every key present, those without default too.
 fn full() -> Config {
     Config {
@@ -320,6 +347,14 @@ mod tests {
         assert!(text.contains("did you mean \"every\"?"), "{text}");
         let text = message("epochs = \"three\"\n");
         assert!(text.contains("epochs"), "{text}");
+    }
+
+    #[test]
+    fn changes_are_told_key_by_key_and_only_where_they_decide() {
+        let old = Config::default();
+        let new = Config { epochs: 99, threads: 7, clip: Some(1.0), ..old.clone() };
+        let changes = new.changes_since(&old.deciding().unwrap()).unwrap();
+        assert_eq!(changes, ["clip: nothing -> 1.0", "epochs: 10 -> 99"]);
     }
 
     #[test]

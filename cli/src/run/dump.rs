@@ -31,8 +31,9 @@ pub struct Dumper {
 }
 
 impl Dumper {
-    /// For a new run folder. Errors: unknown layers or kinds of dumps.
-    pub fn create(run: &Path, dump: &Dump, graph: &Graph, test: &Arc<Dataset>) -> Result<Self> {
+    /// For a run folder in which `epochs` are done; dumps of later epochs will be written again, the same. Errors:
+    /// unknown layers or kinds of dumps.
+    pub fn open(run: &Path, dump: &Dump, graph: &Graph, test: &Arc<Dataset>, epochs: u64) -> Result<Self> {
         for layer in &dump.layers {
             graph.slot(layer)?;
         }
@@ -47,12 +48,12 @@ impl Dumper {
             make(&folder)?;
         }
         Ok(Self {
-            folder,
             every,
             what: dump.what.clone(),
             layers: dump.layers.clone(),
+            index: listed(&folder, epochs),
+            folder,
             probe,
-            index: Vec::new(),
         })
     }
 
@@ -94,6 +95,14 @@ impl Dumper {
     }
 }
 
+/// What the index lists of the epochs that are done.
+fn listed(folder: &Path, epochs: u64) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(folder.join("index.json")).unwrap_or_default();
+    let index: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let done = |entry: &&serde_json::Value| entry["epoch"].as_u64().is_some_and(|n| n <= epochs);
+    index["dumps"].as_array().into_iter().flatten().filter(done).cloned().collect()
+}
+
 /// The first test images, as the net sees them.
 fn probe(graph: &Graph, test: &Arc<Dataset>, images: usize) -> Result<Blocked<f32>> {
     let pixels = graph.pixels();
@@ -106,12 +115,12 @@ fn probe(graph: &Graph, test: &Arc<Dataset>, images: usize) -> Result<Blocked<f3
 }
 
 fn make(folder: &Path) -> Result<()> {
-    std::fs::create_dir(folder).map_err(|e| Error::io(folder, "create the folder", e))
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create the folder", e))
 }
 
 impl Observer for Dumper {
     fn on(&mut self, event: &Event<'_>) -> glassbox_engine::Result<Flow> {
-        if let Event::Epoch { graph, params, epoch } = event
+        if let Event::Epoch { graph, params, epoch, .. } = event
             && self.every.due(event)
         {
             self.write(graph, params, epoch.progress.epoch).map_err(to_engine)?;

@@ -1,12 +1,13 @@
 //! log.csv and log.jsonl: one row an epoch in both, and one a step in the second.
 
 use crate::error::{Error, Result};
-use glassbox_engine::train::{Event, Flow, Observer};
+use glassbox_engine::io::atomic;
+use glassbox_engine::train::{Event, Flow, Observer, Place};
 use glassbox_viz::curves::Epoch;
 use glassbox_viz::figures::History;
 use serde_json::json;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What an epoch came to.
@@ -32,70 +33,87 @@ pub struct Row {
     pub images_per_s: f64,
 }
 
-/// Writes the logs, and keeps the rows for the curves.
+/// Writes the logs, each line at once.
 #[derive(Debug)]
 pub struct Log {
-    csv: BufWriter<File>,
-    jsonl: BufWriter<File>,
-    folder: PathBuf,
-    /// The epochs so far.
-    pub rows: Vec<Row>,
-    /// Loss of each step so far.
-    pub step_losses: Vec<f64>,
+    csv: Lines,
+    jsonl: Lines,
 }
 
-impl Log {
-    /// Starts the logs of a new run folder.
-    pub fn create(folder: &Path) -> Result<Self> {
-        let open = |name: &str| {
-            let path = folder.join(name);
-            File::create_new(&path).map(BufWriter::new).map_err(|e| Error::io(&path, "create the log", e))
-        };
-        let mut log = Self {
-            csv: open("log.csv")?,
-            jsonl: open("log.jsonl")?,
-            folder: folder.to_path_buf(),
-            rows: Vec::new(),
-            step_losses: Vec::new(),
-        };
-        let head = "epoch,step,train_loss,train_accuracy,test_loss,test_accuracy,lr,seconds,images_per_s";
-        log.write(|log| writeln!(log.csv, "{head}"))?;
-        Ok(log)
-    }
+const HEAD: &str = "epoch,step,train_loss,train_accuracy,test_loss,test_accuracy,lr,seconds,images_per_s";
 
-    fn write(&mut self, job: impl FnOnce(&mut Self) -> std::io::Result<()>) -> Result<()> {
-        let folder = self.folder.clone();
-        job(self).map_err(|e| Error::io(folder, "write the log", e))
+impl Log {
+    /// Starts the logs of a run folder, or goes on with them from a checkpoint: later lines, which will be written
+    /// again, are dropped.
+    pub fn open(run: &Path, place: Place) -> Result<Self> {
+        let (csv, jsonl) = (run.join("log.csv"), run.join("log.jsonl"));
+        if csv.exists() {
+            let epoch = |line: &str| line.split(',').next().and_then(|n| n.parse::<u64>().ok());
+            let keep = |line: &str| line == HEAD || epoch(line).is_some_and(|n| n <= place.epochs);
+            cut(&csv, keep)?;
+        } else {
+            atomic::write(&csv, format!("{HEAD}\n").as_bytes())?;
+        }
+        if jsonl.exists() {
+            cut(&jsonl, |line| {
+                let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+                let upto = |key: &str, most: u64| value[key].as_u64().is_some_and(|n| n <= most);
+                if value["event"] == "epoch" { upto("epoch", place.epochs) } else { upto("step", place.step) }
+            })?;
+        }
+        Ok(Self { csv: Lines::open(csv)?, jsonl: Lines::open(jsonl)? })
     }
 
     fn epoch(&mut self, row: Row) -> Result<()> {
         let cell = |v: Option<f64>| v.map_or(String::new(), |v| v.to_string());
-        self.rows.push(row);
-        self.write(|log| {
-            writeln!(
-                log.csv,
-                "{},{},{},{},{},{},{},{:.3},{:.1}",
-                row.epoch,
-                row.step,
-                row.train_loss,
-                row.train_accuracy,
-                cell(row.test_loss),
-                cell(row.test_accuracy),
-                row.lr,
-                row.seconds,
-                row.images_per_s
-            )?;
-            let line = json!({
-                "event": "epoch", "epoch": row.epoch, "step": row.step, "train_loss": row.train_loss,
-                "train_accuracy": row.train_accuracy, "test_loss": row.test_loss,
-                "test_accuracy": row.test_accuracy, "lr": row.lr, "seconds": row.seconds,
-                "images_per_s": row.images_per_s,
-            });
-            writeln!(log.jsonl, "{line}")?;
-            log.csv.flush()?;
-            log.jsonl.flush()
-        })
+        self.csv.add(format!(
+            "{},{},{},{},{},{},{},{:.3},{:.1}",
+            row.epoch,
+            row.step,
+            row.train_loss,
+            row.train_accuracy,
+            cell(row.test_loss),
+            cell(row.test_accuracy),
+            row.lr,
+            row.seconds,
+            row.images_per_s
+        ))?;
+        let line = json!({
+            "event": "epoch", "epoch": row.epoch, "step": row.step, "train_loss": row.train_loss,
+            "train_accuracy": row.train_accuracy, "test_loss": row.test_loss,
+            "test_accuracy": row.test_accuracy, "lr": row.lr, "seconds": row.seconds,
+            "images_per_s": row.images_per_s,
+        });
+        self.jsonl.add(line.to_string())
     }
+}
+
+/// A file that grows line by line. A line is one write, so that a killed program loses at most the last one.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lines {
+    fn open(path: PathBuf) -> Result<Self> {
+        let open = File::options().append(true).create(true).open(&path);
+        let file = open.map_err(|e| Error::io(&path, "open the log", e))?;
+        Ok(Self { path, file })
+    }
+
+    fn add(&mut self, mut line: String) -> Result<()> {
+        line.push('\n');
+        let written = self.file.write_all(line.as_bytes());
+        written.map_err(|e| Error::io(&self.path, "write the log", e))
+    }
+}
+
+/// Keeps the lines that `keep` wants; one without its end was cut off by a kill, and goes.
+fn cut(path: &Path, keep: impl Fn(&str) -> bool) -> Result<()> {
+    let text = String::from_utf8_lossy(&atomic::read(path)?).into_owned();
+    let whole = text.split_inclusive('\n').filter(|l| l.ends_with('\n') && keep(l.trim_end_matches('\n')));
+    Ok(atomic::write(path, whole.collect::<String>().as_bytes())?)
 }
 
 /// The row of an epoch.
@@ -109,7 +127,7 @@ pub fn row(epoch: &glassbox_engine::train::Epoch<'_>) -> Row {
         test_accuracy: epoch.test.map(|t| t.cost.accuracy()),
         lr: epoch.lr,
         seconds: epoch.seconds,
-        images_per_s: epoch.train.images as f64 / epoch.seconds.max(1e-9),
+        images_per_s: epoch.timed as f64 / epoch.seconds.max(1e-9),
     }
 }
 
@@ -118,12 +136,11 @@ impl Observer for Log {
         let done = match event {
             Event::Begin { .. } => Ok(()),
             Event::Step { progress, cost, lr, .. } => {
-                self.step_losses.push(cost.mean());
                 let line = json!({
                     "event": "step", "step": progress.step, "epoch": progress.epoch, "loss": cost.mean(),
                     "accuracy": cost.accuracy(), "lr": lr,
                 });
-                self.write(|log| writeln!(log.jsonl, "{line}"))
+                self.jsonl.add(line.to_string())
             }
             Event::Epoch { epoch, .. } => self.epoch(row(epoch)),
         };
@@ -134,7 +151,7 @@ impl Observer for Log {
 /// The epochs and steps of a run folder, out of its log.jsonl. Errors: no such file, lines that are no JSON.
 pub fn history(run: &Path) -> Result<History> {
     let file = run.join("log.jsonl");
-    let text = glassbox_engine::io::atomic::read_text(&file)?;
+    let text = atomic::read_text(&file)?;
     let mut history = History::default();
     let mut losses: Vec<(u64, f64)> = Vec::new();
     let mut per_epoch = 1.0;
@@ -176,5 +193,27 @@ pub fn to_engine(error: Error) -> glassbox_engine::Error {
     match error {
         Error::Engine(e) => e,
         other => glassbox_engine::Error::request(other.to_string(), "see above"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_after_the_checkpoint_and_half_lines_are_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let (csv, jsonl) = (dir.path().join("log.csv"), dir.path().join("log.jsonl"));
+        std::fs::write(&csv, format!("{HEAD}\n1,10,a\n2,20,b\n3,30,c\n")).unwrap();
+        let steps = "{\"event\":\"step\",\"step\":20}\n{\"event\":\"epoch\",\"epoch\":2,\"step\":20}\n";
+        let later = "{\"event\":\"step\",\"step\":21}\n{\"event\":\"step\",\"step\":2";
+        std::fs::write(&jsonl, format!("{steps}{later}")).unwrap();
+        Log::open(dir.path(), Place { step: 20, epochs: 2, ..Place::default() }).unwrap();
+        assert_eq!(std::fs::read_to_string(&csv).unwrap(), format!("{HEAD}\n1,10,a\n2,20,b\n"));
+        assert_eq!(std::fs::read_to_string(&jsonl).unwrap(), steps);
+        // the steps of an epoch are done, its evaluation is not
+        Log::open(dir.path(), Place { step: 20, epochs: 1, ..Place::default() }).unwrap();
+        assert_eq!(std::fs::read_to_string(&csv).unwrap(), format!("{HEAD}\n1,10,a\n"));
+        assert_eq!(std::fs::read_to_string(&jsonl).unwrap(), steps.split_inclusive('\n').next().unwrap());
     }
 }
