@@ -4,6 +4,7 @@ mod commands;
 mod error;
 mod net;
 mod pictures;
+mod report;
 mod run;
 mod say;
 mod threads;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 /// Train small convolutional nets and look inside: every activation, pooling switch and gradient is a named array.
 #[derive(Parser, Debug)]
 #[command(name = "glassbox", version, about, arg_required_else_help = true, infer_subcommands = true)]
-struct Program {
+pub(crate) struct Program {
     #[command(subcommand)]
     command: commands::Command,
 }

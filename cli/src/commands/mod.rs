@@ -24,6 +24,8 @@ macro_rules! commands {
 
 commands! {
     Bench => bench,
+    Compare => compare,
+    Completions => completions,
     Datasets => datasets,
     #[command(visible_alias = "evaluate")]
     Eval => eval,
@@ -37,7 +39,9 @@ commands! {
     Methods => methods,
     Models => models,
     Predict => predict,
+    Report => report,
     Resume => resume,
+    Runs => runs,
     Trace => trace,
     #[command(visible_alias = "fit")]
     Train => train,

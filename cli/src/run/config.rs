@@ -208,7 +208,7 @@ impl Config {
     /// The keys that decide what is learned, as text: two runs with the same ones have the same bits.
     pub fn deciding(&self) -> Result<String> {
         let mut table = table_of(&self.to_toml()?);
-        table.retain(|key, _| !["threads", "data_dir", "dump", "checkpoint"].contains(&key.as_str()));
+        table.retain(|key, _| !["threads", "data_dir", "dump", "checkpoint"].contains(&key));
         toml::to_string(&table)
             .map_err(|e| Error::request(format!("the configuration cannot be written: {e}"), "report this"))
     }

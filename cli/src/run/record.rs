@@ -7,6 +7,9 @@ use glassbox_engine::io::atomic;
 use glassbox_engine::kernels::Isa;
 use std::path::Path;
 
+/// The record's key of the configuration that the last resume went on with.
+const ALLOWED: &str = "resumed_with";
+
 /// The `[record]` table of a run.toml.
 pub fn of_run(splits: &Splits) -> Result<String> {
     let mut record = toml::Table::new();
@@ -49,8 +52,14 @@ pub fn resumed(run_toml: &Path, config: &Config, step: u64) -> Result<()> {
     if let toml::Value::Array(list) = list {
         list.push(toml::Value::String(format!("after step {step}: {command}")));
     }
+    record.insert(ALLOWED.into(), toml::Value::String(config.deciding()?));
     let text = format!("{}\n{}", config.to_toml()?, text(record)?);
     Ok(atomic::write(run_toml, text.as_bytes())?)
+}
+
+/// The configuration that the last resume went on with, as [`Config::deciding`] tells it.
+pub fn allowed(run_toml: &Path) -> Result<Option<String>> {
+    Ok(read(run_toml)?.get(ALLOWED).and_then(toml::Value::as_str).map(String::from))
 }
 
 /// The `[record]` table of a run.toml.

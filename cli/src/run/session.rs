@@ -10,7 +10,7 @@ use super::log::Log;
 use super::progress::{Manner, Reporter};
 use super::stop::Stop;
 use crate::error::{Error, Result};
-use crate::{pictures, say};
+use crate::{pictures, report, say};
 use glassbox_engine::data::{Augment, Splits};
 use glassbox_engine::train::{Checkpoint, Evaluation, Observer, Place, Trainer, evaluate};
 use glassbox_engine::{Graph, Params};
@@ -99,17 +99,20 @@ pub fn train(session: Session) -> Result<()> {
         true => pictures::of_run(&run, trainer.graph(), trainer.params(), &test, last.as_ref())?,
         false => 0,
     };
+    if figures {
+        report::write(&run, trainer.graph(), &test, last.as_ref())?;
+    }
     drop(lock);
     finish(manner, &run, last.as_ref(), drawn, trained, start.elapsed().as_secs_f64());
     Ok(())
 }
 
 /// Says what came out.
-fn finish(manner: Manner, run: &Path, last: Option<&Evaluation>, figures: usize, trained: f64, whole: f64) {
+fn finish(manner: Manner, run: &Path, last: Option<&Evaluation>, drawn: usize, trained: f64, whole: f64) {
     if manner == Manner::Json {
         let line = serde_json::json!({
             "event": "end", "run": run.display().to_string(), "test_loss": last.map(|l| l.cost.mean()),
-            "test_accuracy": last.map(|l| l.cost.accuracy()), "figures": figures, "seconds": whole,
+            "test_accuracy": last.map(|l| l.cost.accuracy()), "figures": drawn, "seconds": whole,
         });
         return say::line(line.to_string());
     }
@@ -124,12 +127,8 @@ fn finish(manner: Manner, run: &Path, last: Option<&Evaluation>, figures: usize,
             say::count(last.cost.images as u64)
         ));
     }
-    if figures > 0 {
-        say::line(format!(
-            "{figures} figures in {} ({:.1} s)",
-            run.join("figures").display(),
-            whole - trained
-        ));
+    if drawn > 0 {
+        say::line(format!("{drawn} figures in {} ({:.1} s)", run.join("figures").display(), whole - trained));
     }
     say::line(format!(
         "look further: glassbox explain {} --input IMAGE --method saliency --png map.png",

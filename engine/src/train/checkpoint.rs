@@ -204,9 +204,11 @@ fn number<T: FromStr>(content: &Content, file: &Path, key: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Augment, Loader, digits};
     use crate::graph::{Init, models};
     use crate::optim::Method;
     use crate::rng::{Purpose, Stream};
+    use crate::train::{Event, Flow, Observer, Recipe, Trainer};
 
     fn sample() -> (Graph, Vec<u8>) {
         let graph = models::named("gap-small").unwrap();
@@ -264,5 +266,56 @@ mod tests {
         let plain = safetensors::to_bytes(&weights::to_tensors(&params), &Metadata::new()).unwrap();
         let text = parse(&plain, "x", &other).unwrap_err().to_string();
         assert!(text.contains("no state of training"), "{text}");
+    }
+
+    /// A net in training on 36 digits, in batches of 8, the last of an epoch half as large.
+    fn training(model: &str, method: &str, epochs: u64) -> (Trainer, Loader) {
+        let graph = models::named(model).unwrap().adapted([1, 28, 28], Some(10)).unwrap();
+        let graph = graph.with_pixels(vec![0.13], vec![0.31]);
+        let method = Method::named(method).unwrap();
+        let recipe = Recipe { epochs, batch: 8, method, lr: 1e-3, weight_decay: 1e-3, ..Recipe::default() };
+        let data = digits::load().unwrap().train.limit(36);
+        let augment = Augment::parse(&["shift=2".to_string()]).unwrap();
+        let loader = Loader::new(data, &[0.13], &[0.31], augment, recipe.seed).unwrap();
+        let params = graph.init(Init::PyTorch, 1);
+        (Trainer::new(graph, params, recipe).unwrap(), loader)
+    }
+
+    /// Takes a checkpoint after every step.
+    #[derive(Default)]
+    struct EveryStep(Vec<Vec<u8>>);
+    impl Observer for EveryStep {
+        fn on(&mut self, event: &Event<'_>) -> Result<Flow> {
+            if let Event::Step { graph, params, standing, .. } = event {
+                self.0.push(to_bytes(graph, params, standing, &Metadata::new())?);
+            }
+            Ok(Flow::Continue)
+        }
+    }
+
+    /// Resumes after each step; the number of runs that ended in the uninterrupted run's bits.
+    fn resumed(model: &str, method: &str, epochs: u64) -> (usize, usize) {
+        let (mut whole, mut loader) = training(model, method, epochs);
+        let mut taken = EveryStep::default();
+        whole.run(&mut loader, None, &mut [&mut taken]).unwrap();
+        let end = |t: &Trainer| to_bytes(t.graph(), t.params(), &t.standing(), &Metadata::new()).unwrap();
+        let want = end(&whole);
+        let same = taken.0.iter().filter(|bytes| {
+            let (mut again, mut loader) = training(model, method, epochs);
+            again.restore(parse(bytes, "x", again.graph()).unwrap()).unwrap();
+            again.run(&mut loader, None, &mut []).unwrap();
+            end(&again) == want
+        });
+        (same.count(), taken.0.len())
+    }
+
+    #[test]
+    fn resumed_after_each_of_forty_steps_the_bits_are_the_same() {
+        assert_eq!(resumed("lenet", "adam", 8), (40, 40));
+    }
+
+    #[test]
+    fn running_statistics_are_resumed_too() {
+        assert_eq!(resumed("resnet-small", "rmsprop", 2), (10, 10));
     }
 }

@@ -1,0 +1,209 @@
+//! report.html: what a run came to, in one plain file that opens from disk and asks no network.
+//!
+//! The page is template.html with its places filled in; all pictures are those that the run folder holds, as data
+//! URIs. Where dumps of many epochs would make the file too large, epochs are left out evenly, first and last kept.
+
+mod page;
+
+use crate::error::{Error, Result};
+use crate::run::log;
+use glassbox_engine::Graph;
+use glassbox_engine::data::Dataset;
+use glassbox_engine::io::atomic;
+use glassbox_engine::train::Evaluation;
+use page::{Page, escape, picture};
+use std::path::{Path, PathBuf};
+
+/// Most bytes of pictures from dumps, before they become text (which adds a third).
+const DUMPS: u64 = 5_500_000;
+/// Most images shown that the net gets wrong.
+const WRONG: usize = 36;
+
+/// Figures of attributions, in the order of the page.
+const ATTRIBUTIONS: &[&str] =
+    &["methods", "saliency", "gradient-x-input", "guided-backprop", "deconvnet", "grad-cam"];
+
+/// Writes the report of a run from what its folder holds and how the net does on the test images; its path.
+pub fn write(run: &Path, graph: &Graph, test: &Dataset, result: Option<&Evaluation>) -> Result<PathBuf> {
+    let history = log::history(run)?;
+    let mut page = Page::new(format!("{} on {}", graph.name(), test.name));
+    page.fact("run", &run.file_name().unwrap_or(run.as_os_str()).to_string_lossy());
+    page.fact("parameters", &crate::say::count(graph.layout().count() as u64));
+    page.fact("epochs", &history.epochs.len().to_string());
+    if let Some(result) = result {
+        page.fact("test accuracy", &format!("{:.2} %", 100.0 * result.cost.accuracy()));
+        page.fact("test loss", &format!("{:.4}", result.cost.mean()));
+    }
+    let figures = run.join("figures");
+    let figure = |name: &str, words: &str| -> Result<String> {
+        let files = ["svg", "png"].map(|ending| figures.join(format!("{name}.{ending}")));
+        let Some(file) = files.iter().find(|f| f.is_file()) else { return Ok(String::new()) };
+        picture(file, words)
+    };
+    page.section(
+        "Curves",
+        figure("curves", "Loss and accuracy over the epochs, on training and test images")?,
+    );
+    page.section(
+        "Confusion",
+        figure("confusion", "True classes in rows, predicted ones in columns, counted on the test images")?,
+    );
+    if let Some(result) = result {
+        page.section("Misclassified images", misclassified(test, result)?);
+    }
+    page.section("Architecture", figure("architecture", "The net's layers and the shapes between them")?);
+    page.section("Layers over the epochs", layers(run)?);
+    let mut matrix = String::new();
+    for name in ATTRIBUTIONS {
+        matrix += &figure(name, &format!("{name}: what in each image the net's answer rests on"))?;
+    }
+    page.section("Attributions", matrix);
+    page.section("Configuration and command lines", configuration(run)?);
+    let file = run.join("report.html");
+    atomic::write(&file, page.finish().as_bytes())?;
+    Ok(file)
+}
+
+/// The first images that the net gets wrong.
+fn misclassified(test: &Dataset, result: &Evaluation) -> Result<String> {
+    let wrong: Vec<usize> = (0..test.len()).filter(|&i| result.predictions[i] != test.labels[i]).collect();
+    if wrong.is_empty() {
+        return Ok("<p>None: every test image is right.</p>".into());
+    }
+    let class = |k: u32| test.classes.get(k as usize).cloned().unwrap_or_else(|| k.to_string());
+    let mut html = format!(
+        "<p class=\"note\">{} of {} test images are wrong; the first {}:</p><ul class=\"wrong\">",
+        wrong.len(),
+        test.len(),
+        wrong.len().min(WRONG)
+    );
+    for &i in wrong.iter().take(WRONG) {
+        let words = format!(
+            "test image {i}: {}, taken for {}",
+            escape(&class(test.labels[i])),
+            escape(&class(result.predictions[i]))
+        );
+        let png = page::data_uri("image/png", &pixels(test, i)?);
+        html += &format!("<li><img src=\"{png}\" alt=\"{words}\"><span>{words}</span></li>");
+    }
+    Ok(html + "</ul>")
+}
+
+/// One image as it is in the set: PNG bytes.
+fn pixels(data: &Dataset, i: usize) -> Result<Vec<u8>> {
+    let [channels, h, w] = data.shape();
+    let at = |c: usize, y: u32, x: u32| data.pixels[[i, c.min(channels - 1), y as usize, x as usize]];
+    let color = |x: u32, y: u32| image::Rgb([at(0, y, x), at(1, y, x), at(2, y, x)]);
+    let picture = image::RgbImage::from_fn(w as u32, h as u32, color);
+    let mut out = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut out, image::ImageFormat::Png)
+        .map_err(|e| Error::Failed(format!("test image {i} cannot be drawn: {e}")))?;
+    Ok(out.into_inner())
+}
+
+/// A picture of a dump.
+#[derive(serde::Deserialize)]
+struct Dump {
+    epoch: u64,
+    layer: String,
+    files: Vec<String>,
+}
+
+/// Each layer's maps and kernels, epoch by epoch under one slider.
+fn layers(run: &Path) -> Result<String> {
+    let folder = run.join("dumps");
+    let Ok(text) = std::fs::read_to_string(folder.join("index.json")) else { return Ok(String::new()) };
+    let index: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let dumps: Vec<Dump> = serde_json::from_value(index["dumps"].clone()).unwrap_or_default();
+    let mut epochs: Vec<u64> = dumps.iter().map(|d| d.epoch).collect();
+    epochs.dedup();
+    let size = |file: &String| folder.join(file).metadata().map_or(0, |m| m.len());
+    let pngs = |d: &Dump| d.files.iter().filter(|f| f.ends_with(".png")).cloned().collect::<Vec<_>>();
+    let total: u64 = dumps.iter().flat_map(pngs).map(|f| size(&f)).sum();
+    let all = epochs.len();
+    let fit = (all as u64 * DUMPS / total.max(1)).max(1) as usize;
+    let epochs = evenly(&epochs, fit);
+    let Some(&last) = epochs.last() else { return Ok(String::new()) };
+    let list = epochs.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    let mut html = format!(
+        "<div class=\"slider\"><label for=\"epoch\">Epoch</label><input id=\"epoch\" type=\"range\" min=\"0\" \
+         max=\"{0}\" value=\"{0}\" data-epochs=\"{list}\"><output id=\"epoch-name\" for=\"epoch\">epoch {last}</output></div>",
+        epochs.len() - 1
+    );
+    if epochs.len() < all {
+        html += &format!(
+            "<p class=\"note\">{} of {all} dumped epochs, to keep this file small; the others are in dumps.</p>",
+            epochs.len()
+        );
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for dump in &dumps {
+        if !names.contains(&dump.layer.as_str()) {
+            names.push(&dump.layer);
+        }
+    }
+    for layer in names {
+        html += &format!("<h3>{}</h3>", escape(layer));
+        for kind in ["kernels.png", "maps.png"] {
+            let mut images = String::new();
+            for dump in dumps.iter().filter(|d| d.layer == layer && epochs.contains(&d.epoch)) {
+                let Some(file) = dump.files.iter().find(|f| f.ends_with(kind)) else { continue };
+                let uri = page::data_uri("image/png", &atomic::read(folder.join(file))?);
+                let hidden = if dump.epoch == last { "" } else { " hidden" };
+                images += &format!(
+                    "<img data-epoch=\"{}\" src=\"{uri}\" alt=\"{} of {} after epoch {}\"{hidden}>",
+                    dump.epoch,
+                    kind.trim_end_matches(".png"),
+                    escape(layer),
+                    dump.epoch
+                );
+            }
+            if !images.is_empty() {
+                html += &format!(
+                    "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"{} of {}\">{images}</div>",
+                    kind.trim_end_matches(".png"),
+                    escape(layer)
+                );
+            }
+        }
+    }
+    Ok(html)
+}
+
+/// At most `most` of the items, evenly, first and last among them.
+fn evenly(items: &[u64], most: usize) -> Vec<u64> {
+    if items.len() <= most {
+        return items.to_vec();
+    }
+    let steps = (most.max(2) - 1) as f64;
+    let at = |i: usize| items[(i as f64 * (items.len() - 1) as f64 / steps).round() as usize];
+    (0..most.max(2)).map(at).collect()
+}
+
+fn configuration(run: &Path) -> Result<String> {
+    let config = atomic::read_text(run.join("run.toml"))?;
+    let model = atomic::read_text(run.join("model.toml"))?;
+    let name = escape(&run.display().to_string());
+    let method = "--method grad-cam --upsample --png map.png";
+    Ok(format!(
+        "<h3>Go on from here</h3><pre>glassbox resume {name} --epochs N\nglassbox eval {name}\n\
+         glassbox explain {name} --input IMAGE {method}\nglassbox export {name} --to safetensors</pre>\
+         <h3>run.toml</h3><pre tabindex=\"0\">{}</pre><h3>model.toml</h3><pre tabindex=\"0\">{}</pre>",
+        escape(&config),
+        escape(&model)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_are_left_out_evenly() {
+        let all: Vec<u64> = (1..=100).collect();
+        assert_eq!(evenly(&all, 5), [1, 26, 51, 75, 100]);
+        assert_eq!(evenly(&all, 1), [1, 100]);
+        assert_eq!(evenly(&[3], 1), [3]);
+    }
+}
