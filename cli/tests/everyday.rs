@@ -1,0 +1,46 @@
+//! Listing, comparing, exporting, reporting and completing, as a user types it.
+#![allow(clippy::unwrap_used)] // helpers of tests, too
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn good(folder: &Path, line: &str) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_glassbox"));
+    let out = program.current_dir(folder).args(line.split_whitespace()).output().unwrap();
+    assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+#[test]
+fn runs_are_listed_compared_exported_and_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    for seed in 1..=2 {
+        good(at, &format!("train --limit 160 --batch 16 --epochs 2 --seed {seed} --no-figures --quiet"));
+    }
+    let text = good(at, "runs");
+    assert!(text.contains("runs/lenet-1") && text.contains("runs/lenet-2") && text.contains("2/2"), "{text}");
+
+    let text = good(at, "compare runs/lenet-1 runs/lenet-2 --limit 100 --svg both.svg --json");
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let flips = |key: &str| value[key].as_array().unwrap().len() as f64;
+    let accuracy = |n: usize| value["accuracy"][n].as_f64().unwrap();
+    let difference = (flips("only_second_right") - flips("only_first_right")) / 100.0;
+    assert!((accuracy(1) - accuracy(0) - difference).abs() < 1e-12, "{text}");
+    let same = good(at, "compare runs/lenet-1 runs/lenet-1 --limit 100");
+    assert!(same.contains("p = 1.000"), "{same}");
+    assert!(fs::read_to_string(at.join("both.svg")).unwrap().contains("lenet-2 test"));
+
+    good(at, "export runs/lenet-1 --to safetensors --out out.safetensors");
+    let best = fs::read(at.join("runs/lenet-1/checkpoints/best.safetensors")).unwrap();
+    assert!(fs::read(at.join("out.safetensors")).unwrap() == best);
+
+    good(at, "report runs/lenet-1");
+    let html = fs::read_to_string(at.join("runs/lenet-1/report.html")).unwrap();
+    for part in ["Misclassified images", "data-epochs=\"1,2\"", "maps of conv2 after epoch 1", "[record]"] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("src=\"http") && !html.contains("href=\"http"));
+    assert!(good(at, "completions bash").contains("glassbox"));
+}
