@@ -130,6 +130,9 @@ fn finish(manner: Manner, run: &Path, last: Option<&Evaluation>, drawn: usize, t
     if drawn > 0 {
         say::line(format!("{drawn} figures in {} ({:.1} s)", run.join("figures").display(), whole - trained));
     }
+    if drawn > 0 {
+        say::line(format!("all in one page: {}", run.join("report.html").display()));
+    }
     say::line(format!(
         "look further: glassbox explain {} --input IMAGE --method saliency --png map.png",
         run.display()
