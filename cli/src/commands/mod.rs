@@ -10,13 +10,13 @@ macro_rules! commands {
         /// What to do.
         #[derive(clap::Subcommand, Debug)]
         pub enum Command {
-            $($(#[$attr])* $variant($module::Args),)*
+            $($(#[$attr])* $variant(Box<$module::Args>),)*
         }
 
         /// Does it.
         pub fn run(command: Command) -> Result<()> {
             match command {
-                $(Command::$variant(args) => $module::run(args),)*
+                $(Command::$variant(args) => $module::run(*args),)*
             }
         }
     };

@@ -1,7 +1,7 @@
 //! `glassbox resume`: goes on with a run that was stopped, killed, or is to be longer.
 
 use crate::error::{Error, Result};
-use crate::run::checkpoint::{self, CONFIG_NOTE};
+use crate::run::checkpoint::{self, CONFIG_NOTE, Newest};
 use crate::run::config::Config;
 use crate::run::lock::Lock;
 use crate::run::progress::Manner;
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<()> {
     let graph = Graph::from_toml(&atomic::read_text(&model_toml)?, &model_toml.display().to_string())?;
     let splits = data::load(&config.data, config.data_dir.clone(), config.limit)?;
     record::same_data(&run_toml, &splits)?;
-    let (found, damaged) = checkpoint::newest(&run, &graph)?;
+    let Newest { found, damaged } = checkpoint::newest(&run, &graph)?;
     for error in &damaged {
         say::note(format!("note: passed over: {error}"));
     }

@@ -114,12 +114,20 @@ impl Observer for Keeper {
     }
 }
 
-/// The newest complete checkpoint of a run, and what was wrong with newer files. None: no checkpoint was written yet.
-/// Errors: there are files, but none is whole; a checkpoint of another model.
-pub fn newest(run: &Path, graph: &Graph) -> Result<(Option<(PathBuf, Checkpoint)>, Vec<Error>)> {
+/// What a run goes on from.
+#[derive(Debug, Default)]
+pub struct Newest {
+    /// The newest complete checkpoint and its file; none where none was written yet.
+    pub found: Option<(PathBuf, Checkpoint)>,
+    /// What is wrong with the files that were passed over.
+    pub damaged: Vec<Error>,
+}
+
+/// The newest complete checkpoint of a run. Errors: there are files, but none is whole; a checkpoint of another model.
+pub fn newest(run: &Path, graph: &Graph) -> Result<Newest> {
     let folder = run.join("checkpoints");
     if !folder.is_dir() {
-        return Ok((None, Vec::new()));
+        return Ok(Newest::default());
     }
     remove_parts(&folder)?;
     let mut damaged = Vec::new();
@@ -141,7 +149,7 @@ pub fn newest(run: &Path, graph: &Graph) -> Result<(Option<(PathBuf, Checkpoint)
     }
     match (found, damaged.is_empty()) {
         (None, false) => Err(damaged.swap_remove(0)),
-        (found, _) => Ok((found, damaged)),
+        (found, _) => Ok(Newest { found, damaged }),
     }
 }
 
