@@ -4,11 +4,12 @@
 #
 #   tests/compare/compare.sh [--peers FOLDER] [options of compare.py, see --help]
 #
-# The peers are installed from PyPI into a virtual environment in FOLDER, or in a fresh scratch folder, which is named
+# The peers are installed by pip into a virtual environment in FOLDER, or in a fresh scratch folder, which is named
 # and kept, so that the next run can reuse it. Needs python 3.11 or newer, about 8 GB of disk for the peers (PyTorch's
 # package brings GPU libraries along, though nothing here uses them), and a C++ compiler for torch.compile.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/../.." && pwd)
+case "${1:-}" in -h | --help) exec python3 "$repository/tests/compare/compare.py" --help ;; esac
 folder=""
 if [ "${1:-}" = "--peers" ]; then
     folder=${2:?"--peers needs a folder"}

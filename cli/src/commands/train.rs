@@ -41,7 +41,7 @@ pub struct Args {
     /// How fresh parameters start: pytorch, he, glorot [default: pytorch]
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
-    /// Passes over the training set [default: 10]
+    /// Passes over the training set [default: 15]
     #[arg(long, value_name = "N")]
     epochs: Option<u64>,
     /// Images per step [default: 64]
@@ -50,7 +50,7 @@ pub struct Args {
     /// sgd, adam, adamw, rmsprop [default: sgd]
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
-    /// Base learning rate [default: 0.03 for sgd, 0.001 for the others]
+    /// Base learning rate [default: 0.05 for sgd, 0.001 for the others]
     #[arg(long, value_name = "X")]
     lr: Option<f64>,
     /// Share of the last move that sgd keeps [default: 0.9]
@@ -74,7 +74,7 @@ pub struct Args {
     /// Share of the target spread evenly over all classes
     #[arg(long, value_name = "X")]
     label_smoothing: Option<f64>,
-    /// Augmentation steps, as in crop=4,flip, or none [default: shift=1 for digits, none for others]
+    /// Augmentation steps, as in crop=4,flip, or none [default: shift=2 for digits, none for others]
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     augment: Option<Vec<String>>,
     /// Seed of first parameters, order, augmentation and dropout [default: 1]

@@ -34,7 +34,7 @@ pub struct Config {
     pub batch: usize,
     /// sgd, adam, adamw, rmsprop.
     pub optimizer: String,
-    /// Base learning rate; left out, 0.03 for sgd and 0.001 for the others.
+    /// Base learning rate; left out, 0.05 for sgd and 0.001 for the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
     /// Share of the last move that sgd keeps.
@@ -64,7 +64,7 @@ pub struct Config {
     pub loss: String,
     /// Share of the target spread evenly over all classes.
     pub label_smoothing: f64,
-    /// Augmentation steps, as in ["crop=4", "flip"]; left out, ["shift=1"] for the bundled digits and none for others.
+    /// Augmentation steps, as in ["crop=4", "flip"]; left out, ["shift=2"] for the bundled digits and none for others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Vec<String>>,
     /// Seed of first parameters, order, augmentation and dropout.
@@ -127,7 +127,7 @@ impl Default for Config {
             model: "lenet".into(),
             weights: None,
             init: "pytorch".into(),
-            epochs: 10,
+            epochs: 15,
             batch: 64,
             optimizer: "sgd".into(),
             lr: None,
@@ -280,12 +280,12 @@ impl Config {
 
     /// The base learning rate, or the optimiser's usual one.
     pub fn learning_rate(&self) -> f64 {
-        self.lr.unwrap_or(if self.optimizer == "sgd" { 0.03 } else { 0.001 })
+        self.lr.unwrap_or(if self.optimizer == "sgd" { 0.05 } else { 0.001 })
     }
 
     /// The augmentation steps, or the data set's usual ones.
     pub fn augmentation(&self) -> Vec<String> {
-        let usual = if self.data == "digits" { vec!["shift=1".to_string()] } else { Vec::new() };
+        let usual = if self.data == "digits" { vec!["shift=2".to_string()] } else { Vec::new() };
         self.augment.clone().unwrap_or(usual)
     }
 
