@@ -29,6 +29,11 @@ impl<R: Real> Stepper<R> {
     /// For batches of up to `n` images.
     pub fn new(graph: Graph, params: Params<R>, n: usize, optimizer: Box<dyn Optimizer<R>>) -> Self {
         let plan = Plan::new(&graph, n, Keep::Everything);
+        Self::planned(graph, params, &plan, optimizer)
+    }
+
+    /// In the buffers of a plan, on its kernels.
+    pub fn planned(graph: Graph, params: Params<R>, plan: &Plan, optimizer: Box<dyn Optimizer<R>>) -> Self {
         let (trace, signals) = (plan.trace(&graph), plan.signals(&graph));
         let grads = Params::zeros(graph.layout().clone());
         let rules = RuleSet::gradient();

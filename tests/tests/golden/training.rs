@@ -6,6 +6,8 @@
 //! golden run too (RMSprop, by 1e-2). So single precision is held to 1e-4 while it makes the same choices, to the
 //! golden run's own state at every step, and in its optimisers to the same gradients.
 
+use glassbox_engine::graph::{Keep, Plan};
+use glassbox_engine::kernels::Isa;
 use glassbox_engine::loss::CrossEntropy;
 use glassbox_engine::optim::Method;
 use glassbox_engine::{Params, Real};
@@ -63,16 +65,34 @@ fn largest_error(got: &Params<f32>, want: &Params<f64>) -> f64 {
         .fold(0.0, f64::max)
 }
 
+/// Single precision on its own parameters, on one instruction set's kernels.
+struct Free {
+    isa: Isa,
+    run: Stepper<f32>,
+    /// How many steps from the first on made the golden run's choices.
+    same: usize,
+}
+
 /// What single precision does beside the golden run.
 struct Single {
-    /// On its own parameters.
-    free: Stepper<f32>,
+    free: Vec<Free>,
     /// On the golden run's parameters, at every step.
     held: Stepper<f32>,
     /// Parameters moved by the golden run's gradients.
     driven: Params<f32>,
-    same_so_far: usize,
     same_held: usize,
+}
+
+fn free(start: &Arrays, method: Method, decay: f64) -> Vec<Free> {
+    let isas = Isa::ALL.iter().copied().filter(|isa| isa.available());
+    let run = |isa| {
+        let graph = graph("lenet");
+        let plan = Plan::with(&graph, BATCH, 16, isa, Keep::Everything);
+        let optimizer = method.build(graph.layout().learnable_len(), decay);
+        let params = start.params(&graph, "");
+        Free { isa, run: Stepper::planned(graph, params, &plan, optimizer), same: 0 }
+    };
+    isas.map(run).collect()
 }
 
 #[test]
@@ -85,10 +105,9 @@ fn twenty_steps_of_five_optimizers() {
         let mut double = stepper::<f64>(&start, method, decay);
         let mut optimizer = method.build::<f32>(double.params.learnable().len(), decay);
         let mut single = Single {
-            free: stepper(&start, method, decay),
+            free: free(&start, method, decay),
             held: stepper(&start, method, decay),
             driven: double.params.cast(),
-            same_so_far: 0,
             same_held: 0,
         };
         let want = golden.get(&format!("{name}.losses"));
@@ -97,17 +116,19 @@ fn twenty_steps_of_five_optimizers() {
             let images = x.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
             single.held.params = double.params.cast();
             set_input(&mut double, &images);
-            set_input(&mut single.free, &images);
             set_input(&mut single.held, &images);
             let classes = &classes[range];
             let off = |loss: f64| (loss - want[step]).abs() / want[step];
             let loss = CrossEntropy::default();
             let wide = off(double.step(&loss, classes, lr).mean());
             assert!(wide <= 1e-6, "{name}: loss of step {step} is off by {wide:e}");
-            let free = off(single.free.step(&loss, classes, lr).mean());
-            if single.same_so_far == step && same_choices(&double, &single.free) {
-                assert!(free <= 1e-4, "{name}: single-precision loss of step {step} is off by {free:e}");
-                single.same_so_far += 1;
+            for Free { isa, run, same } in &mut single.free {
+                set_input(run, &images);
+                let free = off(run.step(&loss, classes, lr).mean());
+                if *same == step && same_choices(&double, run) {
+                    assert!(free <= 1e-4, "{name} on {isa:?}: loss of step {step} is off by {free:e}");
+                    *same += 1;
+                }
             }
             let held = off(single.held.step(&loss, classes, lr).mean());
             assert!(held <= 1e-5, "{name}: loss of step {step} from the golden state is off by {held:e}");
@@ -124,13 +145,13 @@ fn twenty_steps_of_five_optimizers() {
             let got = single.driven.copy(param).unwrap().mapv(Real::wide);
             close(&format!("{name} {param} by the same gradients"), &got, want, 1e-4);
         }
-        println!(
-            "{name}: the same choices for {} steps, {} of 20 held",
-            single.same_so_far, single.same_held
-        );
-        assert!(
-            single.same_so_far >= 2 && single.same_held >= STEPS / 2,
-            "{name}: single precision strays early"
-        );
+        for Free { isa, run, same } in &single.free {
+            let worst = largest_error(&run.params, &double.params);
+            println!("{name} on {isa:?}: the same choices for {same} steps, parameters off by {worst:e}");
+            assert!(*same >= 2, "{name} on {isa:?}: single precision strays after {same} steps");
+            assert!(*same < STEPS || worst <= 1e-4, "{name} on {isa:?}: parameters are off by {worst:e}");
+        }
+        println!("{name}: the same choices at {} of 20 held steps", single.same_held);
+        assert!(single.same_held >= STEPS / 2, "{name}: {} of 20", single.same_held);
     }
 }
