@@ -26,8 +26,9 @@ fn draw(scene: &Scene<'_>) -> Result<Vec<File>> {
         let folder = picture_name(name);
         for (slot, layer) in scene.graph.names().iter().enumerate().filter(|(_, l)| scene.wants(l)) {
             let label = images.label(n).map(|k| format!(", a \"{}\"", scene.graph.class_name(k)));
-            let kind = if slot == 0 { "" } else { scene.graph.nodes()[slot - 1].layer.kind().name };
-            let title = format!("{layer} {kind}: {name}{}", label.unwrap_or_default());
+            let kind = slot.checked_sub(1).map(|node| scene.graph.nodes()[node].layer.kind().name);
+            let kind = kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
+            let title = format!("{layer}{kind}: {name}{}", label.unwrap_or_default());
             let canvas = FeatureMaps::new(title, trace.slot(slot)?.image(0)).draw()?;
             files.push(File { path: format!("maps/{folder}/{layer}.png"), bytes: canvas.png()? });
         }
