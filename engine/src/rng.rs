@@ -24,6 +24,8 @@ pub enum Purpose {
     Method = 6,
     /// Tests and demonstrations.
     Demo = 7,
+    /// Measures that judge methods, keyed by sample and draw.
+    Measure = 8,
 }
 
 /// A stream of random numbers.

@@ -8,6 +8,7 @@
 //! figures compose them on a [`canvas`] with titles, numbers and a scale bar.
 
 pub mod architecture;
+pub mod belief;
 pub mod canvas;
 pub mod color;
 pub mod confusion;

@@ -144,7 +144,7 @@ impl<'a, R: Real> Ask<'a, R> {
     }
 
     /// The class explained for a sample whose logits are image `at` of `logits`.
-    pub(super) fn class(&self, sample: usize, logits: View<'_, R>, at: usize) -> usize {
+    pub(crate) fn class(&self, sample: usize, logits: View<'_, R>, at: usize) -> usize {
         match &self.targets {
             Targets::Top => top_class(logits, at),
             Targets::Same(k) => *k,
@@ -153,7 +153,7 @@ impl<'a, R: Real> Ask<'a, R> {
     }
 
     /// Says how far a long way has come.
-    pub(super) fn progress(&self, done: usize, total: usize) {
+    pub(crate) fn progress(&self, done: usize, total: usize) {
         if let Some(progress) = self.progress {
             progress(done, total);
         }

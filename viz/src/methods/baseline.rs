@@ -5,7 +5,7 @@ use glassbox_engine::{Graph, Real};
 use std::ops::RangeInclusive;
 
 /// The option of methods that compare with a baseline.
-pub(super) const BASELINE: Key = Key {
+pub(crate) const BASELINE: Key = Key {
     name: "baseline",
     default: "zero",
     help: "what to compare with: zero (the mean colour of normalised images), mean (of each channel), black, white, \
@@ -14,7 +14,7 @@ pub(super) const BASELINE: Key = Key {
 
 /// An image that says nothing.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Baseline {
+pub(crate) enum Baseline {
     /// Each channel's own number.
     Channels(Vec<f64>),
     /// Each channel's mean over the sample.
@@ -63,14 +63,14 @@ impl Baseline {
 }
 
 /// A pixel value in [0, 1] as the net sees it, per channel.
-pub(super) fn seen(graph: &Graph, pixel: f64) -> Vec<f64> {
+pub(crate) fn seen(graph: &Graph, pixel: f64) -> Vec<f64> {
     let pixels = graph.pixels();
     let of = |list: &[f64], c: usize, or: f64| list.get(c).copied().unwrap_or(or);
     (0..graph.input().c).map(|c| (pixel - of(&pixels.mean, c, 0.0)) / of(&pixels.std, c, 1.0)).collect()
 }
 
 /// Blurs a plane by a Gaussian of deviation `sigma`, cut at three deviations; beyond the edges it is mirrored.
-pub(super) fn blur<R: Real>(plane: &mut [R], h: usize, w: usize, sigma: f64) {
+pub(crate) fn blur<R: Real>(plane: &mut [R], h: usize, w: usize, sigma: f64) {
     if sigma <= 0.0 {
         return;
     }

@@ -10,16 +10,16 @@
 
 mod answer;
 mod ask;
-mod baseline;
+pub(crate) mod baseline;
 mod cams;
 mod fold;
 mod fourier;
-mod pass;
+pub(crate) mod pass;
 mod paths;
 mod project;
 mod relevance;
 mod residual;
-mod score;
+pub(crate) mod score;
 mod settings;
 mod smooth;
 mod studio;
@@ -156,8 +156,7 @@ impl Method {
 
     /// Its manual page: formula, reference, defaults, limits.
     pub fn manual(&self) -> String {
-        let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
-        lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+        manual(self.source)
     }
 
     fn check<R: glassbox_engine::Real>(&self, ask: &Ask<'_, R>) -> Result<()> {
@@ -175,6 +174,12 @@ impl Method {
         refuse("enlarging", ask.upsample, self.space == Space::Layer)?;
         refuse("unit", ask.unit.is_some(), self.aim == Aim::ClassOrUnit)
     }
+}
+
+/// The manual page that a source file starts with.
+pub(crate) fn manual(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
 }
 
 /// The method of that name. Errors: an unknown name, with the nearest spelling and all names.

@@ -14,10 +14,10 @@
 use super::answer::{Answer, Facts};
 use super::baseline::{BASELINE, Baseline};
 use super::pass::{Pass, each_variant, standard, value};
-use super::score::{SCORE, Score, probabilities};
+use super::score::{SCORE, Score};
 use super::{Aim, Ask, Error, Key, Method, Result, Settings, Space};
+use glassbox_engine::Real;
 use glassbox_engine::graph::Keep;
-use glassbox_engine::{Real, View};
 use ndarray::Array4;
 use std::ops::Range;
 
@@ -41,15 +41,6 @@ pub(super) static METHOD: Method = Method {
 fn windows(len: usize, window: usize, stride: usize) -> Vec<Range<usize>> {
     let count = len.saturating_sub(window).div_ceil(stride) + 1;
     (0..count).map(|i| i * stride..(i * stride + window).min(len)).collect()
-}
-
-/// The score of a class on image `i`.
-fn score_of<R: Real>(score: Score, logits: View<'_, R>, i: usize, class: usize) -> f64 {
-    match score {
-        Score::Logit => value(logits, i, class).wide(),
-        Score::Probability => probabilities(logits, i)[class],
-        Score::LogProbability => probabilities(logits, i)[class].max(f64::MIN_POSITIVE).ln(),
-    }
 }
 
 fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
@@ -92,12 +83,12 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         for (i, &(sample, variant)) in batch.iter().enumerate() {
             let Some(at) = variant.checked_sub(1) else {
                 let class = ask.class(sample, logits, i);
-                whole = score_of(score, logits, i, class);
+                whole = score.value(logits, i, class);
                 let logit = value(logits, i, class).wide();
                 facts.push(Facts { class: Some(class), score: Some(logit), ..Facts::default() });
                 continue;
             };
-            let loss = whole - score_of(score, logits, i, facts[sample].class.unwrap_or(0));
+            let loss = whole - score.value(logits, i, facts[sample].class.unwrap_or(0));
             let sums = &mut sums[sample * plane..][..plane];
             for y in rows[at / columns.len()].clone() {
                 for x in columns[at % columns.len()].clone() {

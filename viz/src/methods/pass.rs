@@ -15,7 +15,7 @@ use ndarray::Array4;
 const ROOM: usize = 1 << 25;
 
 /// A net with room for a batch of variants.
-pub(super) struct Pass<'a, R: Real> {
+pub(crate) struct Pass<'a, R: Real> {
     pub graph: &'a Graph,
     pub params: &'a Params<R>,
     pub trace: Trace<R>,
@@ -134,7 +134,7 @@ fn batch(graph: &Graph) -> usize {
 ///
 /// `fill(sample, variant, image)` writes a variant; it starts out as the sample. `then(pass, batch)` sees the trace,
 /// in which image i is variant `batch[i].1` of sample `batch[i].0`.
-pub(super) fn each_variant<R: Real>(
+pub(crate) fn each_variant<R: Real>(
     ask: &Ask<'_, R>,
     pass: &mut Pass<'_, R>,
     variants: usize,
@@ -162,7 +162,7 @@ pub(super) fn each_variant<R: Real>(
 }
 
 /// Runs every sample once.
-pub(super) fn each_sample<R: Real>(
+pub(crate) fn each_sample<R: Real>(
     ask: &Ask<'_, R>,
     pass: &mut Pass<'_, R>,
     then: impl FnMut(&mut Pass<'_, R>, &[(usize, usize)]) -> Result<()>,
@@ -171,7 +171,7 @@ pub(super) fn each_sample<R: Real>(
 }
 
 /// The class explained for each sample and its logit.
-pub(super) fn classes<R: Real>(ask: &Ask<'_, R>) -> Result<Vec<(usize, R)>> {
+pub(crate) fn classes<R: Real>(ask: &Ask<'_, R>) -> Result<Vec<(usize, R)>> {
     let mut pass = Pass::new(ask, ask.samples(), Keep::Nothing);
     let mut out = Vec::with_capacity(ask.samples());
     let quiet = Ask { progress: None, ..ask.clone() };
@@ -187,7 +187,7 @@ pub(super) fn classes<R: Real>(ask: &Ask<'_, R>) -> Result<Vec<(usize, R)>> {
 }
 
 /// The values of images in memory order.
-pub(super) fn standard<R: Real>(images: &Array4<R>) -> std::borrow::Cow<'_, [R]> {
+pub(crate) fn standard<R: Real>(images: &Array4<R>) -> std::borrow::Cow<'_, [R]> {
     match images.as_slice() {
         Some(values) => values.into(),
         None => images.iter().copied().collect::<Vec<_>>().into(),
@@ -195,7 +195,7 @@ pub(super) fn standard<R: Real>(images: &Array4<R>) -> std::borrow::Cow<'_, [R]>
 }
 
 /// The values of image `i`, in [C, H, W] order.
-pub(super) fn values<'a, R: Real>(
+pub(crate) fn values<'a, R: Real>(
     view: View<'a, R>,
     i: usize,
 ) -> impl ExactSizeIterator<Item = R> + Clone + 'a {
@@ -204,12 +204,12 @@ pub(super) fn values<'a, R: Real>(
 }
 
 /// Value number `flat` of image `i`.
-pub(super) fn value<R: Real>(view: View<'_, R>, i: usize, flat: usize) -> R {
+pub(crate) fn value<R: Real>(view: View<'_, R>, i: usize, flat: usize) -> R {
     view.data[i / view.lanes * view.block_len() + flat * view.lanes + i % view.lanes]
 }
 
 /// Writes image `i`.
-pub(super) fn put<R: Real>(array: &mut Blocked<R>, i: usize, image: impl Iterator<Item = R>) {
+pub(crate) fn put<R: Real>(array: &mut Blocked<R>, i: usize, image: impl Iterator<Item = R>) {
     let (lanes, len) = (array.lanes(), array.shape().size() * array.lanes());
     let block = &mut array.values_mut()[i / lanes * len..][..len];
     for (place, value) in block[i % lanes..].iter_mut().step_by(lanes).zip(image) {
@@ -218,13 +218,13 @@ pub(super) fn put<R: Real>(array: &mut Blocked<R>, i: usize, image: impl Iterato
 }
 
 /// Writes value number `flat` of image `i`.
-pub(super) fn set<R: Real>(array: &mut Blocked<R>, i: usize, flat: usize, value: R) {
+pub(crate) fn set<R: Real>(array: &mut Blocked<R>, i: usize, flat: usize, value: R) {
     let (lanes, len) = (array.lanes(), array.shape().size() * array.lanes());
     array.values_mut()[i / lanes * len + flat * lanes + i % lanes] = value;
 }
 
 /// The place of the first largest value.
-pub(super) fn strongest<R: Real>(values: impl Iterator<Item = R>) -> usize {
+pub(crate) fn strongest<R: Real>(values: impl Iterator<Item = R>) -> usize {
     let mut best: Option<(usize, R)> = None;
     for (i, v) in values.enumerate() {
         if best.is_none_or(|(_, b)| v > b) {

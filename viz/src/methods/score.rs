@@ -5,7 +5,7 @@ use super::{Key, Result, Settings};
 use glassbox_engine::{Blocked, Real, View};
 
 /// The option of methods that leave the choice.
-pub(super) const SCORE: Key = Key {
+pub(crate) const SCORE: Key = Key {
     name: "score",
     default: "logit",
     help: "what is explained: logit, log-probability (logit minus log-sum-exp) or probability",
@@ -13,7 +13,7 @@ pub(super) const SCORE: Key = Key {
 
 /// The number that is explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Score {
+pub(crate) enum Score {
     Logit,
     LogProbability,
     Probability,
@@ -42,10 +42,19 @@ impl Score {
             set(seed, i, k, R::of(factor * (one - p)));
         }
     }
+
+    /// The score of a class on image `i`.
+    pub fn value<R: Real>(self, logits: View<'_, R>, i: usize, class: usize) -> f64 {
+        match self {
+            Self::Logit => value(logits, i, class).wide(),
+            Self::Probability => probabilities(logits, i)[class],
+            Self::LogProbability => probabilities(logits, i)[class].max(f64::MIN_POSITIVE).ln(),
+        }
+    }
 }
 
 /// Softmax of the logits of image `i`.
-pub(super) fn probabilities<R: Real>(logits: View<'_, R>, i: usize) -> Vec<f64> {
+pub(crate) fn probabilities<R: Real>(logits: View<'_, R>, i: usize) -> Vec<f64> {
     let row: Vec<f64> = (0..logits.shape.size()).map(|k| value(logits, i, k).wide()).collect();
     let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let powers: Vec<f64> = row.iter().map(|v| (v - top).exp()).collect();

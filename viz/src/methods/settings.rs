@@ -28,27 +28,33 @@ impl Settings {
         Self { keys: method.keys, given: Vec::new() }
     }
 
-    /// Defaults, changed by `key=value` texts. Errors: a text without `=`, an unknown key, a key given twice.
+    /// The method's defaults, changed by `key=value` texts. Errors: a text without `=`, an unknown key, a key given
+    /// twice.
     pub fn parse<S: AsRef<str>>(method: &Method, pairs: &[S]) -> Result<Self> {
-        let mut out = Self::defaults(method);
+        Self::read(&format!("method \"{}\"", method.name), method.keys, pairs)
+    }
+
+    /// Defaults of `keys`, changed by `key=value` texts; `owner` is whose options they are, for messages.
+    pub(crate) fn read<S: AsRef<str>>(owner: &str, keys: &'static [Key], pairs: &[S]) -> Result<Self> {
+        let mut out = Self { keys, given: Vec::new() };
         for pair in pairs {
             let pair = pair.as_ref();
             let Some((key, value)) = pair.split_once('=') else {
                 return Err(Error::request(format!("`--set {pair}` sets nothing"), "write --set key=value"));
             };
-            out.set(method.name, key.trim(), value.trim())?;
+            out.set(owner, key.trim(), value.trim())?;
         }
         Ok(out)
     }
 
-    fn set(&mut self, method: &str, key: &str, value: &str) -> Result<()> {
+    fn set(&mut self, owner: &str, key: &str, value: &str) -> Result<()> {
         let Some(known) = self.keys.iter().find(|k| k.name == key) else {
             if self.keys.is_empty() {
-                let problem = format!("method \"{method}\" has no options, so no \"{key}\"");
+                let problem = format!("{owner} has no options, so no \"{key}\"");
                 return Err(Error::request(problem, "leave it out"));
             }
             let names = self.keys.iter().map(|k| k.name);
-            return Err(Error::unknown(&format!("option of method \"{method}\""), key, names));
+            return Err(Error::unknown(&format!("option of {owner}"), key, names));
         };
         if self.given.iter().any(|(k, _)| *k == known.name) {
             return Err(Error::request(format!("option \"{key}\" is given twice"), "give it once"));
@@ -63,12 +69,12 @@ impl Settings {
     }
 
     /// Whether an option was set, be it to its default.
-    pub(super) fn is_given(&self, key: &str) -> bool {
+    pub(crate) fn is_given(&self, key: &str) -> bool {
         self.given.iter().any(|(k, _)| *k == key)
     }
 
     /// An option as written. Panics for a key that the method does not declare: that is a mistake in the method.
-    pub(super) fn text(&self, key: &'static str) -> &str {
+    pub(crate) fn text(&self, key: &'static str) -> &str {
         let given = self.given.iter().find(|(k, _)| *k == key).map(|(_, v)| v.as_str());
         given.unwrap_or_else(|| {
             let declared = self.keys.iter().find(|k| k.name == key);
@@ -77,12 +83,12 @@ impl Settings {
     }
 
     /// A value that cannot be used, with what to write.
-    pub(super) fn wrong<T>(&self, key: &'static str, want: &str) -> Result<T> {
+    pub(crate) fn wrong<T>(&self, key: &'static str, want: &str) -> Result<T> {
         Err(Error::request(format!("{key}={} cannot be used", self.text(key)), format!("write {want}")))
     }
 
     /// A number in a range.
-    pub(super) fn number(&self, key: &'static str, range: RangeInclusive<f64>) -> Result<f64> {
+    pub(crate) fn number(&self, key: &'static str, range: RangeInclusive<f64>) -> Result<f64> {
         match self.text(key).parse::<f64>() {
             Ok(v) if range.contains(&v) => Ok(v),
             _ if range.end().is_finite() => {
@@ -96,7 +102,7 @@ impl Settings {
     }
 
     /// A whole number of at least `least`.
-    pub(super) fn count(&self, key: &'static str, least: usize) -> Result<usize> {
+    pub(crate) fn count(&self, key: &'static str, least: usize) -> Result<usize> {
         match self.text(key).parse::<usize>() {
             Ok(v) if v >= least && v <= 1 << 24 => Ok(v),
             _ => self.wrong(key, &format!("a whole number from {least} to {}", 1 << 24)),
@@ -104,7 +110,7 @@ impl Settings {
     }
 
     /// A seed.
-    pub(super) fn seed(&self) -> Result<u64> {
+    pub(crate) fn seed(&self) -> Result<u64> {
         match self.text("seed").parse::<u64>() {
             Ok(v) => Ok(v),
             Err(_) => self.wrong("seed", "a whole number from 0 to 18446744073709551615"),
@@ -112,7 +118,7 @@ impl Settings {
     }
 
     /// true or false.
-    pub(super) fn flag(&self, key: &'static str) -> Result<bool> {
+    pub(crate) fn flag(&self, key: &'static str) -> Result<bool> {
         match self.text(key) {
             "true" => Ok(true),
             "false" => Ok(false),
@@ -121,7 +127,7 @@ impl Settings {
     }
 
     /// One of some words.
-    pub(super) fn choice<T: Copy>(&self, key: &'static str, words: &[(&'static str, T)]) -> Result<T> {
+    pub(crate) fn choice<T: Copy>(&self, key: &'static str, words: &[(&'static str, T)]) -> Result<T> {
         let text = self.text(key);
         match words.iter().find(|(word, _)| *word == text) {
             Some((_, value)) => Ok(*value),
