@@ -38,7 +38,9 @@ fn runs_are_listed_compared_exported_and_reported() {
 
     good(at, "report runs/lenet-1");
     let html = fs::read_to_string(at.join("runs/lenet-1/report.html")).unwrap();
-    for part in ["Misclassified images", "data-epochs=\"1,2\"", "maps of conv2 after epoch 1", "[record]"] {
+    for part in
+        ["Misclassified images", "data-epochs=\"epoch 1,epoch 2\"", "maps of conv2 after epoch 1", "[record]"]
+    {
         assert!(html.contains(part), "{part}");
     }
     assert!(!html.contains("src=\"http") && !html.contains("href=\"http"));

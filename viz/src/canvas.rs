@@ -82,10 +82,10 @@ impl Canvas {
 
     /// Fills a rectangle.
     pub fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, color: Rgb) {
+        let right = x.saturating_add(width).min(self.width);
         for row in y..y.saturating_add(height).min(self.height) {
-            for column in x..x.saturating_add(width).min(self.width) {
-                self.set(column, row, color);
-            }
+            let line = self.pixels.get_mut(3 * (row * self.width + x)..3 * (row * self.width + right));
+            line.unwrap_or_default().as_chunks_mut().0.fill(color);
         }
     }
 
@@ -209,8 +209,20 @@ impl Canvas {
     /// # Errors
     /// The encoder's own failure.
     pub fn png(&self) -> Result<Vec<u8>> {
+        self.encode(CompressionType::Default)
+    }
+
+    /// The same picture about ten times as fast, in a file about three times as large.
+    ///
+    /// # Errors
+    /// The encoder's own failure.
+    pub fn png_quick(&self) -> Result<Vec<u8>> {
+        self.encode(CompressionType::Fast)
+    }
+
+    fn encode(&self, effort: CompressionType) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
+        PngEncoder::new_with_quality(&mut bytes, effort, FilterType::Adaptive)
             .write_image(&self.pixels, self.width as u32, self.height as u32, ExtendedColorType::Rgb8)
             .map_err(|e| Error::Encode { width: self.width, height: self.height, reason: e.to_string() })?;
         Ok(bytes)

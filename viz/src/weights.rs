@@ -58,8 +58,8 @@ impl<'a> Kernels<'a> {
         Range::of(self.weights, Mode::Symmetric)
     }
 
-    fn own_range(&self, kernel: ArrayView3<'_, f32>) -> Range {
-        if self.scope == Scope::Shared { self.range() } else { Range::of(kernel, Mode::Symmetric) }
+    fn own_range(&self, shared: Range, kernel: ArrayView3<'_, f32>) -> Range {
+        if self.scope == Scope::Shared { shared } else { Range::of(kernel, Mode::Symmetric) }
     }
 
     fn bar(&self, style: Style, meaning: &str) -> Bar {
@@ -111,9 +111,10 @@ impl<'a> Kernels<'a> {
         notes.push("beneath each: its largest absolute weight".into());
         let height = shown.div_ceil(columns) * cell_height;
         let mut sheet = Sheet::new(&self.title, &notes, columns * cell_width, height, Some(&bar))?;
+        let shared = self.range();
         for (k, kernel) in self.weights.axis_iter(Axis(0)).take(shown).enumerate() {
             let (x, y) = (sheet.x + k % columns * cell_width, sheet.y + k / columns * cell_height);
-            let range = self.own_range(kernel);
+            let range = self.own_range(shared, kernel);
             let canvas = &mut sheet.canvas;
             canvas.text(x, y, &format!("#{k}"), TEXT, INK);
             let top = y + line;
@@ -140,6 +141,7 @@ impl<'a> Kernels<'a> {
         let (width, height) = (gutter + inputs * cell_width, 2 * line + outputs * cell_height);
         let mut sheet = Sheet::new(&self.title, &self.notes(outputs, inputs), width, height, Some(&bar))?;
         let (x0, y0) = (sheet.x + gutter, sheet.y + 2 * line);
+        let shared = self.range();
         let canvas = &mut sheet.canvas;
         canvas.text(x0, sheet.y, "input channel", TEXT, FAINT);
         canvas.text(sheet.x, sheet.y + line, "output", TEXT, FAINT);
@@ -148,7 +150,7 @@ impl<'a> Kernels<'a> {
         }
         for (k, kernel) in self.weights.axis_iter(Axis(0)).take(outputs).enumerate() {
             let y = y0 + k * cell_height;
-            let range = self.own_range(kernel);
+            let range = self.own_range(shared, kernel);
             let middle = y + (h * factor).saturating_sub(7 * TEXT) / 2;
             canvas.text(sheet.x, middle, &format!("#{k}"), TEXT, INK);
             for (c, plane) in kernel.axis_iter(Axis(0)).take(inputs).enumerate() {

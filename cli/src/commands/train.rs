@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::run::config::Config;
+use crate::run::dump::Images;
 use crate::run::lock::Lock;
 use crate::run::progress::Manner;
 use crate::run::session::{self, Session};
-use crate::run::{data, record};
+use crate::run::{data, dump, record};
 use crate::{net, say, threads};
 use glassbox_engine::data::{Augment, Dataset, Splits};
 use glassbox_engine::graph::models::MODELS;
@@ -89,9 +90,22 @@ pub struct Args {
     /// Write a checkpoint every so many steps, beside those at the end of epochs
     #[arg(long, value_name = "STEPS")]
     checkpoint_every_steps: Option<u64>,
-    /// Dump maps and kernels every so many epochs; 0 for never [default: 1]
+    /// What is dumped as training goes: deconvnet, grad-cam, gradients, histograms, kernels, maps, saliency, switches,
+    /// all [default: maps,kernels]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    dump: Option<Vec<String>>,
+    /// Dump every so many epochs; 0 for never [default: about ten times over the run]
     #[arg(long, value_name = "EPOCHS")]
     dump_every: Option<u64>,
+    /// Dump every so many steps as well
+    #[arg(long, value_name = "STEPS")]
+    dump_every_steps: Option<u64>,
+    /// Layers that are dumped [default: all that have pictures of their own]
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    dump_layers: Option<Vec<String>>,
+    /// Test images that are dumped, by their places in the test set, as in 0,3 [default: the first]
+    #[arg(long, value_name = "PLACES", value_delimiter = ',')]
+    dump_images: Option<Vec<usize>>,
     /// Where to put the run: a folder that does not exist yet
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -125,8 +139,8 @@ impl Args {
             model => c.model, data => c.data, init => c.init, epochs => c.epochs, batch => c.batch,
             optimizer => c.optimizer, momentum => c.momentum, weight_decay => c.weight_decay,
             schedule => c.schedule, loss => c.loss, label_smoothing => c.label_smoothing,
-            seed => c.seed, threads => c.threads, dump_every => c.dump.every,
-            checkpoint_every_steps => c.checkpoint.every_steps,
+            seed => c.seed, threads => c.threads, dump => c.dump.what, dump_layers => c.dump.layers,
+            dump_every_steps => c.dump.every_steps, checkpoint_every_steps => c.checkpoint.every_steps,
         }
         c.nesterov |= self.nesterov;
         if let Some(steps) = &self.augment {
@@ -136,6 +150,8 @@ impl Args {
         c.limit = self.limit.or(c.limit);
         c.weights = self.weights.clone().or(c.weights);
         c.clip = self.clip.or(c.clip);
+        c.dump.every = Some(self.dump_every.unwrap_or_else(|| c.dump_every()));
+        c.dump.images = self.dump_images.clone().map_or(c.dump.images, Images::These);
         c.early_stop = self.early_stop.or(c.early_stop);
         c.lr = Some(self.lr.or(c.lr).unwrap_or_else(|| c.learning_rate()));
         Ok(c)
@@ -157,6 +173,7 @@ pub fn run(args: Args) -> Result<()> {
     let splits = data::load(&config.data, config.data_dir.clone(), config.limit)?;
     let graph = fit(&config.model, &splits.train, args.manner())?;
     recipe.check(&graph)?;
+    dump::check(&config.dump, &graph, &splits.test)?;
     let (graph, params) = match &config.weights {
         Some(file) => weights::load(file, Some(graph))?,
         None => {

@@ -6,6 +6,7 @@
 mod page;
 
 use crate::error::{Error, Result};
+use crate::run::dump::Index;
 use crate::run::log;
 use glassbox_engine::Graph;
 use glassbox_engine::data::Dataset;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Most bytes of pictures from dumps, before they become text (which adds a third).
 const DUMPS: u64 = 5_500_000;
+/// Pictures of dumps that the page shows.
+const KINDS: [&str; 2] = ["/kernels.png", "/maps.png"];
 /// Most images shown that the net gets wrong.
 const WRONG: usize = 36;
 
@@ -102,77 +105,62 @@ fn pixels(data: &Dataset, i: usize) -> Result<Vec<u8>> {
     Ok(out.into_inner())
 }
 
-/// A picture of a dump.
-#[derive(serde::Deserialize)]
-struct Dump {
-    epoch: u64,
-    layer: String,
-    files: Vec<String>,
-}
-
-/// Each layer's maps and kernels, epoch by epoch under one slider.
+/// Each layer's maps and kernels, moment by moment under one slider.
 fn layers(run: &Path) -> Result<String> {
-    let folder = run.join("dumps");
-    let Ok(text) = std::fs::read_to_string(folder.join("index.json")) else { return Ok(String::new()) };
-    let index: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let dumps: Vec<Dump> = serde_json::from_value(index["dumps"].clone()).unwrap_or_default();
-    let mut epochs: Vec<u64> = dumps.iter().map(|d| d.epoch).collect();
-    epochs.dedup();
-    let size = |file: &String| folder.join(file).metadata().map_or(0, |m| m.len());
-    let pngs = |d: &Dump| d.files.iter().filter(|f| f.ends_with(".png")).cloned().collect::<Vec<_>>();
-    let total: u64 = dumps.iter().flat_map(pngs).map(|f| size(&f)).sum();
-    let all = epochs.len();
+    let Some(index) = Index::read(&run.join("dumps"))? else { return Ok(String::new()) };
+    let moments = index.moments();
+    let size = |file: &String| index.folder.join(file).metadata().map_or(0, |m| m.len());
+    let shown = |file: &&String| KINDS.iter().any(|kind| file.ends_with(kind));
+    let total: u64 = index.entries().iter().flat_map(|e| e.files.iter().filter(shown)).map(size).sum();
+    let all = moments.len();
     let fit = (all as u64 * DUMPS / total.max(1)).max(1) as usize;
-    let epochs = evenly(&epochs, fit);
-    let Some(&last) = epochs.last() else { return Ok(String::new()) };
-    let list = epochs.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    let moments = evenly(&moments, fit);
+    let Some(&last) = moments.last() else { return Ok(String::new()) };
+    let list: Vec<String> = moments.iter().map(|m| m.words()).collect();
     let mut html = format!(
-        "<div class=\"slider\"><label for=\"epoch\">Epoch</label><input id=\"epoch\" type=\"range\" min=\"0\" \
-         max=\"{0}\" value=\"{0}\" data-epochs=\"{list}\"><output id=\"epoch-name\" for=\"epoch\">epoch {last}</output></div>",
-        epochs.len() - 1
+        "<div class=\"slider\"><label for=\"epoch\">Moment</label><input id=\"epoch\" type=\"range\" min=\"0\" \
+         max=\"{0}\" value=\"{0}\" data-epochs=\"{1}\"><output id=\"epoch-name\" for=\"epoch\">{2}</output></div>",
+        moments.len() - 1,
+        list.join(","),
+        last.words()
     );
-    if epochs.len() < all {
+    if moments.len() < all {
         html += &format!(
-            "<p class=\"note\">{} of {all} dumped epochs, to keep this file small; the others are in dumps.</p>",
-            epochs.len()
+            "<p class=\"note\">{} of {all} dumps, to keep this file small; the others are in the folder dumps.</p>",
+            moments.len()
         );
     }
-    let mut names: Vec<&str> = Vec::new();
-    for dump in &dumps {
-        if !names.contains(&dump.layer.as_str()) {
-            names.push(&dump.layer);
-        }
-    }
-    for layer in names {
-        html += &format!("<h3>{}</h3>", escape(layer));
-        for kind in ["kernels.png", "maps.png"] {
+    for layer in index.layers() {
+        let mut pictures = String::new();
+        for kind in KINDS {
+            let name = kind.trim_start_matches('/').trim_end_matches(".png");
             let mut images = String::new();
-            for dump in dumps.iter().filter(|d| d.layer == layer && epochs.contains(&d.epoch)) {
-                let Some(file) = dump.files.iter().find(|f| f.ends_with(kind)) else { continue };
-                let uri = page::data_uri("image/png", &atomic::read(folder.join(file))?);
-                let hidden = if dump.epoch == last { "" } else { " hidden" };
+            for entry in index.entries().iter().filter(|e| e.layer == layer && moments.contains(&&e.moment)) {
+                let Some(file) = entry.files.iter().find(|f| f.ends_with(kind)) else { continue };
+                let uri = page::data_uri("image/png", &atomic::read(index.folder.join(file))?);
+                let hidden = if entry.moment == *last { "" } else { " hidden" };
+                let when = entry.moment.words();
                 images += &format!(
-                    "<img data-epoch=\"{}\" src=\"{uri}\" alt=\"{} of {} after epoch {}\"{hidden}>",
-                    dump.epoch,
-                    kind.trim_end_matches(".png"),
-                    escape(layer),
-                    dump.epoch
-                );
-            }
-            if !images.is_empty() {
-                html += &format!(
-                    "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"{} of {}\">{images}</div>",
-                    kind.trim_end_matches(".png"),
+                    "<img data-epoch=\"{when}\" src=\"{uri}\" alt=\"{name} of {} after {when}\"{hidden}>",
                     escape(layer)
                 );
             }
+            if !images.is_empty() {
+                pictures += &format!(
+                    "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"{name} of {}\">{images}</div>",
+                    escape(layer)
+                );
+            }
+        }
+        if !pictures.is_empty() {
+            html += &format!("<h3>{}</h3>{pictures}", escape(layer));
         }
     }
     Ok(html)
 }
 
 /// At most `most` of the items, evenly, first and last among them.
-fn evenly(items: &[u64], most: usize) -> Vec<u64> {
+fn evenly<T: Copy>(items: &[T], most: usize) -> Vec<T> {
     if items.len() <= most {
         return items.to_vec();
     }

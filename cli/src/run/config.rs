@@ -1,5 +1,6 @@
 //! run.toml: everything that decides a run. The copy in a run folder has every default filled in.
 
+use super::dump::Images;
 use crate::error::{Error, Result};
 use glassbox_engine::graph::Init;
 use glassbox_engine::io::atomic;
@@ -84,19 +85,23 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dump {
-    /// Of maps, kernels.
+    /// Of deconvnet, grad-cam, gradients, histograms, kernels, maps, saliency, switches, all.
     pub what: Vec<String>,
-    /// Layers; empty for all that have pictures of that kind.
+    /// Layers; empty for all that have pictures of their own.
     pub layers: Vec<String>,
-    /// Every so many epochs; 0 for never.
-    pub every: u64,
-    /// Test images whose maps are dumped.
-    pub images: usize,
+    /// Every so many epochs; 0 for never; left out, about ten times over the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<u64>,
+    /// Every so many steps as well; 0 for none in between.
+    pub every_steps: u64,
+    /// Test images that are looked at: the first so many, or a list of their places.
+    pub images: Images,
 }
 
 impl Default for Dump {
     fn default() -> Self {
-        Self { what: vec!["maps".into(), "kernels".into()], layers: Vec::new(), every: 1, images: 1 }
+        let what = vec!["maps".into(), "kernels".into()];
+        Self { what, layers: Vec::new(), every: None, every_steps: 0, images: Images::First(1) }
     }
 }
 
@@ -153,6 +158,9 @@ impl Default for Config {
         }
     }
 }
+
+/// Dumps over a run, unless the user says how often.
+const DUMPS: u64 = 10;
 
 /// Tables that a finished run adds to its copy; they decide nothing.
 const RECORD: &str = "record";
@@ -283,6 +291,11 @@ impl Config {
         self.lr.unwrap_or(if self.optimizer == "sgd" { 0.05 } else { 0.001 })
     }
 
+    /// Epochs between dumps, or as many as make about ten over the run.
+    pub fn dump_every(&self) -> u64 {
+        self.dump.every.unwrap_or(self.epochs.div_ceil(DUMPS).max(1))
+    }
+
     /// The augmentation steps, or the data set's usual ones.
     pub fn augmentation(&self) -> Vec<String> {
         let usual = if self.data == "digits" { vec!["shift=2".to_string()] } else { Vec::new() };
@@ -309,6 +322,7 @@ fn full() -> Config {
         clip: Some(1.0),
         augment: Some(Vec::new()),
         early_stop: Some(1),
+        dump: Dump { every: Some(1), ..Dump::default() },
         ..Config::default()
     }
 }

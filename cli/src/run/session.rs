@@ -53,8 +53,8 @@ pub fn train(session: Session) -> Result<()> {
     let mut log = Log::open(&run, place)?;
     let mut reporter = Reporter::new(manner);
     let mut keeper = Keeper::new(&run, &config, stop.clone(), from.as_ref())?;
-    let mut dumper = Dumper::open(&run, &config.dump, &graph, &test, place.epochs)?;
     let recipe = config.recipe()?;
+    let mut dumper = Dumper::open(&run, &config, &graph, &test, recipe.loss, place)?;
     let mut trainer = Trainer::new(graph, params, recipe)?;
     if let Some(from) = from {
         trainer.restore(from)?;
@@ -72,7 +72,7 @@ pub fn train(session: Session) -> Result<()> {
     }
     let test_set = (!test.is_empty()).then_some(&test);
     let complete = place.epochs >= config.epochs || keeper.tired();
-    let mut last = None;
+    let (mut last, mut dumped) = (None, Ok(()));
     if complete {
         say::note(format!(
             "note: all training is done ({} epochs); --epochs N with a larger N goes on",
@@ -81,8 +81,10 @@ pub fn train(session: Session) -> Result<()> {
     } else {
         stop.training(true);
         let observers: &mut [&mut dyn Observer] = &mut [&mut log, &mut reporter, &mut keeper, &mut dumper];
-        last = trainer.run(&mut loader, test_set, observers)?;
+        let ended = trainer.run(&mut loader, test_set, observers);
         stop.training(false);
+        dumped = dumper.finish();
+        last = ended?;
         let Place { step, epochs, .. } = trainer.standing().place;
         if stop.asked() && epochs < config.epochs {
             return Err(Error::Interrupted(format!(
@@ -104,7 +106,7 @@ pub fn train(session: Session) -> Result<()> {
     }
     drop(lock);
     finish(manner, &run, last.as_ref(), drawn, trained, start.elapsed().as_secs_f64());
-    Ok(())
+    dumped
 }
 
 /// Says what came out.

@@ -29,14 +29,17 @@ pub fn read(path: impl AsRef<Path>) -> Result<ArrayD<f32>> {
 /// [`Error::Io`] where it cannot be written.
 pub fn write(path: impl AsRef<Path>, array: ArrayViewD<'_, f32>) -> Result<()> {
     let path = path.as_ref();
-    let bytes = to_bytes(array)
-        .map_err(|e| Error::io(path, "put the array in npy form", std::io::Error::other(e)))?;
-    atomic::write(path, &bytes)
+    atomic::write(path, &to_bytes(array, path)?)
 }
 
-fn to_bytes(array: ArrayViewD<'_, f32>) -> std::result::Result<Vec<u8>, ndarray_npy::WriteNpyError> {
+/// The bytes of such a file; `file` only names it in messages.
+///
+/// # Errors
+/// [`Error::Io`] where the library cannot put the array in that form.
+pub fn to_bytes(array: ArrayViewD<'_, f32>, file: impl AsRef<Path>) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(128 + 4 * array.len());
-    array.as_standard_layout().write_npy(&mut out)?;
+    let written = array.as_standard_layout().write_npy(&mut out);
+    written.map_err(|e| Error::io(file, "put the array in npy form", std::io::Error::other(e)))?;
     Ok(out)
 }
 
@@ -142,7 +145,7 @@ mod tests {
     }
 
     fn sample() -> Vec<u8> {
-        to_bytes(arr2(&[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]]).into_dyn().view()).unwrap()
+        to_bytes(arr2(&[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]]).into_dyn().view(), "a.npy").unwrap()
     }
 
     #[test]
