@@ -2,13 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::run::log;
-use glassbox_engine::data::{Augment, Dataset, Loader};
+use glassbox_engine::data::{Augment, Dataset, Loader, shapes};
 use glassbox_engine::io::atomic;
 use glassbox_engine::train::Evaluation;
 use glassbox_engine::{Blocked, Graph, Params};
-use glassbox_viz::figures::{Confusion, FIGURES, Figure, Images, Scene};
-use ndarray::Array2;
-use std::path::Path;
+use glassbox_viz::figures::{Confusion, FIGURES, Figure, Images, Needs, Scene};
+use ndarray::{Array2, Array4};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The confusion matrix as a PNG.
@@ -36,11 +36,24 @@ pub fn examples(graph: &Graph, data: &Arc<Dataset>) -> Result<Images> {
     let mut labels = vec![0; places.len()];
     let mut batch = Blocked::zeros(graph.input(), places.len(), glassbox_engine::LANES);
     loader.fill(0, &places, &mut batch, &mut labels);
+    let known: Vec<usize> = places.iter().map(|&p| p as usize).collect();
+    let boxes = shapes::boxes(data, &known);
     Ok(Images {
         input: batch.to_array4(),
         labels: labels.into_iter().map(|l| l as usize).collect(),
         names: places.iter().map(|p| format!("test image {p}")).collect(),
+        boxes: boxes.unwrap_or_default(),
     })
+}
+
+/// Images from files, called after them.
+pub fn given(input: Array4<f32>, files: &[PathBuf]) -> Images {
+    let count = input.dim().0;
+    let names = (0..count).map(|i| match files.get(i) {
+        Some(file) if files.len() == count => file.file_name().unwrap_or_default().to_string_lossy().into(),
+        _ => format!("image {i}"),
+    });
+    Images { names: names.collect(), labels: Vec::new(), boxes: Vec::new(), input }
 }
 
 /// Draws every figure that a finished run can have; returns the number of files.
@@ -62,7 +75,7 @@ pub fn of_run(
         layer: None,
     };
     let mut count = 0;
-    for figure in FIGURES.iter().filter(|f| f.drawable(&scene)) {
+    for figure in FIGURES.iter().filter(|f| f.needs != Needs::ImagesAndTime && f.drawable(&scene)) {
         match write(figure, &scene, &run.join("figures")) {
             Ok(files) => count += files,
             // a net of another build may not suit every figure; the run itself is done

@@ -66,4 +66,5 @@ def main():
     serve.answer(f"PyTorch {torch.__version__} {how}", {"train": train, "infer": infer})
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,11 +2,17 @@
 //! batches, and where a map says nothing.
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
+use glassbox_engine::forward::set_input;
 use glassbox_engine::graph::Init;
 use glassbox_engine::layers::{Add, BatchNorm, Conv, Dense, Flatten, GlobalAvgPool, MaxPool, Relu};
+use glassbox_engine::loss::CrossEntropy;
+use glassbox_engine::optim::Method as Optimizer;
 use glassbox_engine::trace::Mode;
 use glassbox_engine::{Blocked, Graph, Params, forward};
-use glassbox_viz::methods::{Answer, Ask, METHODS, Method, Settings, Space, Targets, Unit, named};
+use glassbox_tests::compare::{blocked, shuffled};
+use glassbox_tests::nets::small;
+use glassbox_tests::stepper::Stepper;
+use glassbox_viz::methods::{Aim, Answer, Ask, METHODS, Method, Settings, Space, Targets, Unit, named};
 use ndarray::{Array4, ArrayD, Axis};
 
 struct Net {
@@ -350,6 +356,112 @@ fn permuted_samples_give_permuted_maps() {
         let straight = method.run64(&net.ask(), &quick(method)).unwrap().map.select(Axis(0), &[2, 0, 1]);
         let permuted = method.run64(&Ask { input: &turned, ..net.ask() }, &quick(method)).unwrap().map;
         close(method.name, &permuted, &straight, 1e-9);
+    }
+}
+
+#[test]
+fn every_map_has_its_facts_and_a_residual_or_says_why_not() {
+    for net in [chain(), gap(), residual()] {
+        for method in METHODS.iter().copied().filter(|m| m.name != "cam" || net.graph.name() != "chain") {
+            let answer = method.run64(&net.ask(), &quick(method)).unwrap();
+            let what = format!("{} {}", net.graph.name(), method.name);
+            for (facts, map) in answer.facts.iter().zip(answer.map.outer_iter()) {
+                let (low, high) = map.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+                assert_eq!((facts.min, facts.max), (low, high), "{what}");
+                let json = facts.report();
+                assert!(
+                    json["min"].is_f64() && json["max"].is_f64() && json["all_zero"].is_boolean(),
+                    "{what}"
+                );
+                let known = json["residual"]["name"].is_string() || json["no_residual"].is_string();
+                assert!(known, "{what} {json}");
+                // what is exact is exact; what is chance or a way half gone says how far
+                let exact = ["bias identity", "adjointness", "repeat", "sum identity"];
+                if let Some(residual) = facts.residual.as_ref().filter(|r| exact.contains(&r.name)) {
+                    assert!(residual.relative() < 1e-9, "{what} {residual:?}");
+                }
+            }
+        }
+    }
+    // one draw cannot be compared with another, and that is said
+    let lone = chain().run("vargrad", &["draws=1"]);
+    assert!(lone.facts.iter().all(|f| f.report()["no_residual"].is_string()));
+    // the halves of few draws are further apart than those of many
+    let apart = |draws: &str| {
+        let facts = chain().run("smoothgrad-squared", &[draws]).facts;
+        facts.iter().map(|f| f.residual.as_ref().unwrap().relative()).sum::<f64>()
+    };
+    assert!(apart("draws=4") > 2.0 * apart("draws=200"));
+}
+
+#[test]
+fn no_bit_depends_on_threads_or_on_the_rest_of_the_batch() {
+    let bits = |map: &ArrayD<f32>| -> Vec<u32> { map.iter().map(|v| v.to_bits()).collect() };
+    for net in [chain(), residual()] {
+        let (params, x) = (net.params.cast::<f32>(), net.x.mapv(|v| v as f32));
+        for method in METHODS.iter().copied().filter(|m| m.name != "cam") {
+            let run = |threads: usize, x: &Array4<f32>| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| method.run(&Ask::new(&net.graph, &params, x), &quick(method)).unwrap().map)
+            };
+            let what = format!("{} {}", net.graph.name(), method.name);
+            let one = run(1, &x);
+            assert!(bits(&one) == bits(&run(2, &x)) && bits(&one) == bits(&run(3, &x)), "{what}: threads");
+            let part = run(2, &x.select(Axis(0), &[0, 1]));
+            assert!(bits(&part) == bits(&one.select(Axis(0), &[0, 1])), "{what}: the rest of the batch");
+            // a single image has no others beside it in a block, so its sums may be taken in another order
+            let alone = run(2, &x.select(Axis(0), &[0])).mapv(f64::from);
+            close(&what, &alone, &one.select(Axis(0), &[0]).mapv(f64::from), 1e-4);
+        }
+    }
+}
+
+#[test]
+fn explaining_leaves_training_as_it_was() {
+    let train = |explain: bool| {
+        let graph = small();
+        let optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: false }
+            .build::<f32>(graph.layout().learnable_len(), 0.0);
+        let params = graph.init(Init::He, 4);
+        let mut stepper = Stepper::new(graph, params, 6, optimizer);
+        for step in 0..4 {
+            let x = shuffled(&stepper.graph.input().exported(6), step);
+            set_input(&stepper.graph, &mut stepper.trace, &blocked::<f32>(&x, 16)).unwrap();
+            stepper.step(&CrossEntropy::default(), &[0, 1, 2, 3, 4, 0], 0.05);
+            if explain {
+                let x = x.mapv(|v| v as f32).into_dimensionality().unwrap();
+                for method in METHODS.iter().filter(|m| m.name != "cam") {
+                    method.run(&Ask::new(&stepper.graph, &stepper.params, &x), &quick(method)).unwrap();
+                }
+            }
+        }
+        stepper.params.slab().iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
+    };
+    assert!(train(true) == train(false));
+}
+
+#[test]
+fn permuted_channels_give_the_same_maps() {
+    let net = chain();
+    let mut turned = Net { params: net.params.clone(), ..chain() };
+    let order = [2, 0, 3, 1];
+    for (name, axis) in [("conv1.weight", 0), ("conv1.bias", 0), ("conv2.weight", 1)] {
+        let moved = net.params.get(name).unwrap().select(Axis(axis), &order);
+        turned.params.set(name, moved.view()).unwrap();
+    }
+    for method in METHODS.iter().filter(|m| m.name != "cam") {
+        let (a, b) = (method.run64(&net.ask(), &quick(method)), method.run64(&turned.ask(), &quick(method)));
+        close(method.name, &b.unwrap().map, &a.unwrap().map, 1e-7);
+        if method.aim == Aim::Layer {
+            // where the permuted channels themselves are mapped
+            let at = |net: &Net| method.run64(&net.ask().layer("relu1"), &quick(method)).unwrap().map;
+            close(method.name, &at(&turned), &at(&net), 1e-7);
+        }
+    }
+    let unit =
+        |net: &Net, k: usize| run("deconvnet", &net.ask().layer("relu1").unit(Unit::Channel(k)), &[]).map;
+    for (new, old) in order.into_iter().enumerate() {
+        close("unit", &unit(&turned, new), &unit(&net, old), 1e-9);
     }
 }
 

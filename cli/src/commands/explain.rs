@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array4, Axis};
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Explain what a net made of images, by one method: raw signed numbers, and a figure with its scale
 ///
@@ -52,6 +53,9 @@ pub struct Args {
     /// Print the facts as JSON
     #[arg(long)]
     json: bool,
+    /// Run so many times more, and say how many seconds each run of the method took
+    #[arg(long, value_name = "RUNS", default_value_t = 0)]
+    time: usize,
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -61,8 +65,8 @@ pub fn run(args: Args) -> Result<()> {
     let input = net::input(&net.graph, &args.input)?;
     let unit = args.unit.as_deref().map(unit).transpose()?;
     let targets = targets(&net, &args.class)?;
-    let answer = threads::with(args.threads, || {
-        let bar = bar();
+    let (answer, seconds) = threads::with(args.threads, || {
+        let bar = bar("{bar:24} {pos}/{len} runs, {eta} left");
         let progress = |done: usize, total: usize| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
@@ -74,7 +78,13 @@ pub fn run(args: Args) -> Result<()> {
         ask.progress = Some(&progress);
         let answer = method.run(&ask, &settings)?;
         bar.finish_and_clear();
-        Ok(answer)
+        ask.progress = None;
+        let again = |_| -> Result<f64> {
+            let start = Instant::now();
+            method.run(&ask, &settings)?;
+            Ok(start.elapsed().as_secs_f64())
+        };
+        Ok((answer, (0..args.time).map(again).collect::<Result<Vec<f64>>>()?))
     })?;
     if let Some(out) = &args.out {
         npy::write(out, answer.map.view())?;
@@ -86,19 +96,27 @@ pub fn run(args: Args) -> Result<()> {
         atomic::write(png, &figure(&args, &net, method, &input, &answer)?)?;
     }
     if args.json {
-        say::line(format!("{:#}", report(&net, method, &settings, &answer)));
+        let mut report = report(&net, method, &settings, &answer);
+        if let Some(report) = report.as_object_mut().filter(|_| args.time > 0) {
+            report.insert("seconds".into(), seconds.into());
+        }
+        say::line(format!("{report:#}"));
     } else {
         tell(&net, &answer);
+        for seconds in seconds {
+            let rate = input.dim().0 as f64 / seconds;
+            say::line(format!("{} took {seconds:.3} s: {rate:.1} images/s", method.name));
+        }
     }
     Ok(())
 }
 
-/// A bar for long methods, on a terminal only.
-fn bar() -> ProgressBar {
+/// A bar for long ways, on a terminal only.
+pub fn bar(template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} runs, {eta} left");
+    let style = ProgressStyle::with_template(template);
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
@@ -117,7 +135,7 @@ fn unit(text: &str) -> Result<Unit> {
 }
 
 /// --class: top, an index, a class name, or several by commas.
-fn targets(net: &Net, text: &str) -> Result<Targets> {
+pub fn targets(net: &Net, text: &str) -> Result<Targets> {
     if text == "top" {
         return Ok(Targets::Top);
     }
@@ -167,6 +185,9 @@ fn tell(net: &Net, answer: &Answer) {
         }
         if let Some(r) = &facts.residual {
             text += &format!("; {}: off by {:.1e} of {:.1e} ({})", r.name, r.value, r.scale, r.meaning);
+        }
+        if let Some(why) = facts.unchecked {
+            text += &format!("; no check: {why}");
         }
         say::line(text);
     }

@@ -8,7 +8,7 @@ use crate::run::log;
 use crate::{say, threads};
 use glassbox_engine::loss::CrossEntropy;
 use glassbox_engine::train::evaluate;
-use glassbox_viz::figures::{self, FIGURES, Images, Needs, Scene};
+use glassbox_viz::figures::{self, FIGURES, Needs, Scene};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,16 +64,11 @@ pub fn run(args: Args) -> Result<()> {
 fn scene<'a>(args: &Args, net: &'a Net, needs: Needs) -> Result<Scene<'a>> {
     let run = net.run.as_deref();
     let images = match needs {
-        Needs::Images if args.input.is_empty() => {
+        Needs::Images | Needs::ImagesAndTime if args.input.is_empty() => {
             Some(pictures::examples(&net.graph, &Arc::new(args.data.load(run)?.test))?)
         }
-        Needs::Images => {
-            let input = net::input(&net.graph, &args.input)?;
-            let names = (0..input.dim().0).map(|i| match args.input.get(i) {
-                Some(file) if args.input.len() == input.dim().0 => file.file_name().unwrap_or_default().to_string_lossy().into(),
-                _ => format!("image {i}"),
-            });
-            Some(Images { names: names.collect(), labels: Vec::new(), input })
+        Needs::Images | Needs::ImagesAndTime => {
+            Some(pictures::given(net::input(&net.graph, &args.input)?, &args.input))
         }
         _ => None,
     };

@@ -45,4 +45,5 @@ commands! {
     Trace => trace,
     #[command(visible_alias = "fit")]
     Train => train,
+    Verify => verify,
 }

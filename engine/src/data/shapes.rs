@@ -8,7 +8,8 @@
 use super::{Dataset, SearchDirs, Source, Splits};
 use crate::Result;
 use crate::rng::{Purpose, Stream};
-use ndarray::Array4;
+use ndarray::{Array4, Axis};
+use std::ops::Range;
 
 /// The generated shapes, of seed 0.
 pub const SOURCE: Source = Source {
@@ -56,23 +57,72 @@ fn half(seed: u64, half: u64, count: usize) -> Dataset {
     }
 }
 
+/// Rows and columns of the shapes in test images of seed 0, each the smallest box that holds all pixels at least half
+/// covered. `None` where the images at these places are not those test images. Panics where there is no such place.
+pub fn boxes(test: &Dataset, indices: &[usize]) -> Option<Vec<[Range<usize>; 2]>> {
+    if test.shape() != [3, SIDE, SIDE] {
+        return None;
+    }
+    let mut image = vec![0; 3 * SIDE * SIDE];
+    let one = |&i: &usize| {
+        let kind = KINDS[i % KINDS.len()].1;
+        draw(&mut Stream::new(0, Purpose::Data, 1, i as u64), kind, &mut image);
+        let place = Place::draw(&mut Stream::new(0, Purpose::Data, 1, i as u64));
+        let same = test.pixels.index_axis(Axis(0), i).iter().eq(&image);
+        same.then(|| place.bounds(kind))
+    };
+    indices.iter().map(one).collect()
+}
+
+/// Where a shape lies: the first things drawn of a picture.
+struct Place {
+    radius: f32,
+    cx: f32,
+    cy: f32,
+    sin: f32,
+    cos: f32,
+}
+
+impl Place {
+    fn draw(stream: &mut Stream) -> Self {
+        let mut uniform = |low: f64, high: f64| stream.uniform(low, high) as f32;
+        let radius = uniform(6.0, 13.0);
+        let middle = SIDE as f32 / 2.0;
+        let room = f64::from(middle - radius);
+        let (cx, cy) = (middle + uniform(-room, room), middle + uniform(-room, room));
+        let (sin, cos) = uniform(0.0, std::f64::consts::TAU).sin_cos();
+        Self { radius, cx, cy, sin, cos }
+    }
+
+    /// Signed distance of the centre of pixel `i` from the shape's border, in pixels.
+    fn distance(&self, shape: fn(f32, f32) -> f32, i: usize) -> f32 {
+        let (x, y) = ((i % SIDE) as f32 + 0.5, (i / SIDE) as f32 + 0.5);
+        let (dx, dy) = ((x - self.cx) / self.radius, (y - self.cy) / self.radius);
+        self.radius * shape(self.cos * dx + self.sin * dy, self.cos * dy - self.sin * dx)
+    }
+
+    fn bounds(&self, shape: fn(f32, f32) -> f32) -> [Range<usize>; 2] {
+        let inside = || (0..SIDE * SIDE).filter(|&i| self.distance(shape, i) <= 0.0);
+        let span = |along: fn(usize) -> usize| {
+            let (first, last) = (inside().map(along).min(), inside().map(along).max());
+            first.unwrap_or(0)..last.map_or(0, |last| last + 1)
+        };
+        [span(|i| i / SIDE), span(|i| i % SIDE)]
+    }
+}
+
 /// One picture, [3, 32, 32].
 fn draw(stream: &mut Stream, shape: fn(f32, f32) -> f32, image: &mut [u8]) {
+    let place = Place::draw(stream);
     let mut uniform = |low: f64, high: f64| stream.uniform(low, high) as f32;
-    let radius = uniform(6.0, 13.0);
-    let room = f64::from(SIDE as f32 / 2.0 - radius);
     let middle = SIDE as f32 / 2.0;
-    let (cx, cy) = (middle + uniform(-room, room), middle + uniform(-room, room));
-    let (sin, cos) = uniform(0.0, std::f64::consts::TAU).sin_cos();
     let (tilt_y, tilt_x) = uniform(0.0, std::f64::consts::TAU).sin_cos();
     let noise = uniform(4.0, 24.0);
     let (colour, from, to) = colours(stream);
     let plane = SIDE * SIDE;
     for i in 0..plane {
         let (x, y) = ((i % SIDE) as f32 + 0.5, (i / SIDE) as f32 + 0.5);
-        let (dx, dy) = ((x - cx) / radius, (y - cy) / radius);
-        let distance = radius * shape(cos * dx + sin * dy, cos * dy - sin * dx);
-        let cover = (0.5 - distance).clamp(0.0, 1.0);
+        let cover = (0.5 - place.distance(shape, i)).clamp(0.0, 1.0);
         let along = 0.5 + ((x - middle) * tilt_x + (y - middle) * tilt_y) / (SIDE as f32 * 1.42);
         let bits = stream.bits64();
         for c in 0..3 {
@@ -140,6 +190,21 @@ mod tests {
         assert_eq!(few.train, more.train.limit(20));
         assert_ne!(few.train.pixels, few.test.pixels);
         assert_ne!(few.train.pixels, generate(4, 20, 20).train.pixels);
+    }
+
+    #[test]
+    fn boxes_hold_the_shape_and_are_those_of_the_images() {
+        let set = generate(0, 0, 40).test;
+        let boxes = boxes(&set, &(0..40).collect::<Vec<_>>()).unwrap();
+        for (i, [rows, columns]) in boxes.iter().enumerate() {
+            assert!(rows.end <= SIDE && columns.end <= SIDE && rows.len() >= 4 && columns.len() >= 4, "{i}");
+            // the circle fills its box as a circle does: 0.9 of a radius of 6 to 13 pixels
+            if i % 10 == 1 {
+                assert!(rows.len().abs_diff(columns.len()) <= 1 && (10..=24).contains(&rows.len()), "{i}");
+            }
+        }
+        assert_eq!(super::boxes(&generate(1, 0, 40).test, &[3]), None);
+        assert_eq!(super::boxes(&generate(0, 40, 0).train, &[3]), None);
     }
 
     #[test]

@@ -16,10 +16,10 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 /// A layer to add: what, from where, with which number.
-type Wish = (u8, usize, usize);
+pub type Wish = (u8, usize, usize);
 
-fn wishes() -> impl Strategy<Value = (Vec<Wish>, [usize; 3])> {
-    let wish = (0..8u8, any::<usize>(), 0..12usize);
+pub fn wishes() -> impl Strategy<Value = (Vec<Wish>, [usize; 3])> {
+    let wish = (0..9u8, any::<usize>(), 0..12usize);
     (prop::collection::vec(wish, 2..9), [1..=3usize, 5..=9usize, 4..=8usize])
 }
 
@@ -66,6 +66,10 @@ impl Growing {
                 let other = mate(&|s| s == shape);
                 self.add(Add, &[from, other]);
             }
+            7 => {
+                let groups = [1, 2, 3][number % 3];
+                self.add(Conv::new(groups * (1 + number / 3 % 2), 3).pad(1).groups(groups), &[from]);
+            }
             _ => {
                 let other = mate(&|s| s.spatial() == shape.spatial());
                 self.add(Concat, &[other, from]);
@@ -74,7 +78,8 @@ impl Growing {
     }
 }
 
-fn grow(wishes: &[Wish], input: [usize; 3]) -> Graph {
+/// The graph of some wishes, under a dense layer of three outputs.
+pub fn grow(wishes: &[Wish], input: [usize; 3]) -> Graph {
     let [c, h, w] = input;
     let mut growing = Growing {
         builder: Graph::builder("random", input),

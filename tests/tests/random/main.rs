@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
 mod dags;
+mod methods;
 mod windows;
 
 use proptest::strategy::Strategy;

@@ -12,6 +12,7 @@
 mod case;
 mod curve;
 pub mod likeness;
+mod table;
 
 mod class_sensitivity;
 mod deletion;
@@ -22,6 +23,7 @@ mod pointing_game;
 mod sensitivity_n;
 
 pub use case::{Case, Region};
+pub use table::{Jury, RANDOM, Table, Verdict};
 
 use crate::error::{Error, Result};
 use crate::methods::{Key, Settings};
@@ -144,7 +146,7 @@ mod tests {
         for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/belief")).unwrap() {
             let file = entry.unwrap().file_name().into_string().unwrap();
             let name = file.trim_end_matches(".rs").replace('_', "-");
-            let shared = ["case", "curve", "likeness", "mod"];
+            let shared = ["case", "curve", "likeness", "mod", "table"];
             assert!(shared.contains(&&*name) || names.contains(&&*name), "{name} is not listed");
         }
     }

@@ -132,6 +132,9 @@ pub fn trust(facts: &Facts) -> String {
             short(residual.scale)
         );
     }
+    if let Some(why) = facts.unchecked {
+        text += &format!("; no check: {why}");
+    }
     text
 }
 

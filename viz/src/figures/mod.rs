@@ -4,6 +4,7 @@
 //! says what it needs; a scene that lacks it is refused by name.
 
 mod architecture;
+pub mod belief;
 mod confusion;
 mod curves;
 mod deconvnet;
@@ -17,6 +18,7 @@ mod methods;
 mod saliency;
 mod units;
 
+use crate::belief::Region;
 use crate::curves::Epoch;
 use crate::error::{Error, Result};
 use glassbox_engine::{Graph, Params};
@@ -25,6 +27,7 @@ use ndarray::{Array2, Array4};
 /// Every figure, by name.
 pub const FIGURES: &[&Figure] = &[
     &architecture::FIGURE,
+    &belief::FIGURE,
     &confusion::FIGURE,
     &curves::FIGURE,
     &deconvnet::FIGURE,
@@ -58,6 +61,8 @@ pub enum Needs {
     Net,
     /// Images.
     Images,
+    /// Images, and more time than the end of a run should take.
+    ImagesAndTime,
     /// The epochs of a run.
     History,
     /// A confusion matrix.
@@ -82,6 +87,8 @@ pub struct Images {
     pub labels: Vec<usize>,
     /// What each is called: "test image 3", or a file name.
     pub names: Vec<String>,
+    /// Where the thing is in each, or empty.
+    pub boxes: Vec<Region>,
 }
 
 impl Images {
@@ -144,7 +151,7 @@ impl Figure {
         }
         let (lacks, cure) = match self.needs {
             Needs::Net => unreachable!("every scene has a net"),
-            Needs::Images => ("images", "give some with --input, or name a run"),
+            Needs::Images | Needs::ImagesAndTime => ("images", "give some with --input, or name a run"),
             Needs::History => ("the epochs of a run", "name a run folder"),
             Needs::Confusion => ("a confusion matrix", "name a run folder, or data with --data"),
         };
@@ -155,7 +162,9 @@ impl Figure {
     pub fn drawable(&self, scene: &Scene<'_>) -> bool {
         match self.needs {
             Needs::Net => true,
-            Needs::Images => scene.images.as_ref().is_some_and(|i| i.input.dim().0 > 0),
+            Needs::Images | Needs::ImagesAndTime => {
+                scene.images.as_ref().is_some_and(|i| i.input.dim().0 > 0)
+            }
             Needs::History => scene.history.as_ref().is_some_and(|h| !h.epochs.is_empty()),
             Needs::Confusion => scene.confusion.is_some(),
         }

@@ -7,11 +7,12 @@
 //! Reference: Desai and Ramaswamy 2020 (WACV, Ablation-CAM).
 //!
 //! Layer: as in grad-cam. Only the layers above it are run again, once per channel; channels that did not fire weigh
-//! nothing and cost nothing. Limits: channels are taken out one at a time, so two that say the same both seem idle.
+//! nothing and cost nothing. Facts: the heaviest channel, taken out once more. Limits: channels are taken out one at a time, so two that say the same both seem idle.
 
 use super::answer::{Answer, Facts};
 use super::cams::{Maps, RELU, site};
-use super::pass::{Pass, each_sample, put, value, values};
+use super::pass::{Pass, each_sample, put, strongest, value, values};
+use super::residual::repeated;
 use super::{Aim, Ask, Method, Result, Settings, Space};
 use glassbox_engine::Real;
 use glassbox_engine::forward::forward_from;
@@ -35,6 +36,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let quiet = Ask { progress: None, ..ask.clone() };
     let mut pass = Pass::new(ask, ask.samples(), Keep::Everything);
     let mut without = Pass::new(ask, ask.samples() * channels, Keep::Everything);
+    let capacity = without.capacity();
     let frontier = ask.graph.frontier(slot);
     let mut out = Maps::new(ask, &site);
     each_sample(&quiet, &mut pass, |pass, batch| {
@@ -46,8 +48,8 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         let jobs: Vec<(usize, usize)> = pairs.filter(fired).collect();
         let classes: Vec<usize> =
             (0..batch.len()).map(|i| Ok(ask.class(batch[i].0, pass.logits()?, i))).collect::<Result<_>>()?;
-        let mut weights = vec![R::zero(); batch.len() * channels];
-        for jobs in jobs.chunks(without.capacity()) {
+        // the class's logit without a channel, job by job
+        let mut remaining = |jobs: &[(usize, usize)]| -> Result<Vec<R>> {
             without.trace.set_batch(jobs.len());
             for &from in &frontier {
                 let (source, target) = (pass.at(from)?, without.trace.slot_mut(from)?);
@@ -58,19 +60,29 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
                 }
             }
             forward_from(ask.graph, ask.params, &mut without.trace, slot)?;
-            for (at, &(i, k)) in jobs.iter().enumerate() {
-                let class = classes[i];
-                weights[i * channels + k] =
-                    value(pass.logits()?, i, class) - value(without.logits()?, at, class);
+            let logits = without.logits()?;
+            Ok(jobs.iter().enumerate().map(|(at, &(i, _))| value(logits, at, classes[i])).collect())
+        };
+        let mut weights = vec![R::zero(); batch.len() * channels];
+        for jobs in jobs.chunks(capacity) {
+            for (&(i, k), left) in jobs.iter().zip(remaining(jobs)?) {
+                weights[i * channels + k] = value(pass.logits()?, i, classes[i]) - left;
             }
         }
+        let heaviest = |i: usize| strongest(weights[i * channels..][..channels].iter().map(|w| w.abs()));
+        let heaviest: Vec<(usize, usize)> = (0..batch.len()).map(|i| (i, heaviest(i))).collect();
+        let again = remaining(&heaviest)?;
         for (i, &class) in classes.iter().enumerate() {
+            let whole = value(pass.logits()?, i, class);
+            let weight = weights[i * channels + heaviest[i].1];
+            let residual = repeated(weight.wide(), (whole - again[i]).wide(), weight.wide().abs());
             let mut map = vec![R::zero(); plane];
             for (at, a) in values(activation, i).enumerate() {
                 map[at % plane] += weights[i * channels + at / plane] * a;
             }
             let logit = value(pass.logits()?, i, class).wide();
-            out.push(map, Facts { class: Some(class), score: Some(logit), ..Facts::default() }, relu);
+            let (class, score, residual) = (Some(class), Some(logit), Some(residual));
+            out.push(map, Facts { class, score, residual, ..Facts::default() }, relu);
         }
         ask.progress(batch[batch.len() - 1].0 + 1, ask.samples());
         Ok(())

@@ -20,7 +20,7 @@
 //! halved); blur 0.5 every 4, contribution 90. For waves: Olah, Mordvintsev, Schubert 2017 (Feature visualization,
 //! Distill), who take a rate of 0.05.
 //!
-//! Facts: the value reached. Limits: a local maximum that depends on the start; what the regularisers forbid is not
+//! Facts: the value reached, and once more at the image that is given out. Limits: a local maximum that depends on the start; what the regularisers forbid is not
 //! seen.
 
 use super::answer::{Answer, Facts};
@@ -28,7 +28,7 @@ use super::baseline::{blur, seen};
 use super::fourier::Waves;
 use super::pass::{classes, standard};
 use super::project::unit_of;
-use super::studio::{Goal, START, Step, climb, noise, rms, roll};
+use super::studio::{Goal, START, Step, climb, noise, reached_again, rms, roll};
 use super::{Aim, Ask, Error, Key, Method, Result, Settings, Space};
 use glassbox_engine::Real;
 use glassbox_engine::rng::{Purpose, Stream};
@@ -174,7 +174,9 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let (goal, targets) = goal(ask)?;
     let Climbed { images, reached, blocked } =
         if waves { by_waves(ask, settings, &goal)? } else { by_pixels(ask, settings, &goal)? };
-    let facts = reached.iter().enumerate().map(|(sample, &value)| Facts {
+    let checks = reached_again(ask, &images, &goal, &reached)?;
+    let facts = reached.iter().zip(checks).enumerate().map(|(sample, (&value, check))| Facts {
+        residual: Some(check),
         class: targets.get(sample).copied(),
         score: Some(value),
         reason: blocked[sample]

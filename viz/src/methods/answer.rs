@@ -57,6 +57,8 @@ pub struct Facts {
     pub reason: Option<String>,
     /// The identity that theory gives, where it gives one.
     pub residual: Option<Residual>,
+    /// Why there is no residual, where a method has none under its options.
+    pub unchecked: Option<&'static str>,
     /// Sums per layer, for methods that conserve something on the way down.
     pub layers: Vec<LayerSum>,
 }
@@ -123,6 +125,9 @@ impl Facts {
             let relative = r.relative();
             let entry = json!({ "name": r.name, "value": r.value, "scale": r.scale, "relative": relative, "meaning": r.meaning });
             out.insert("residual".into(), entry);
+        }
+        if let Some(why) = self.unchecked {
+            out.insert("no_residual".into(), json!(why));
         }
         if !self.layers.is_empty() {
             let sums = self

@@ -1,7 +1,8 @@
 //! What class activation maps share: the choice of a layer, activations and gradients at it, and the way to a map.
 
-use super::answer::{Answer, Facts, Residual};
+use super::answer::{Answer, Facts};
 use super::pass::{Pass, each_sample, value, values};
+use super::residual::{adjointness, each, of_gradients};
 use super::score::Score;
 use super::{Ask, Error, Key, Result};
 use crate::resize::{Resize, resize};
@@ -64,9 +65,16 @@ pub(super) fn site<R: Real>(ask: &Ask<'_, R>) -> Result<Site> {
     Ok(Site { slot, shape, notes })
 }
 
-/// Slots with maps that the logits can depend on, the input left out.
+/// Slots with maps that the logits depend on, the input left out.
 fn maps(graph: &Graph) -> Vec<usize> {
-    (1..graph.logits()).filter(|&s| !graph.shape(s).flat).collect()
+    let mut feeds = vec![false; graph.logits() + 1];
+    feeds[graph.logits()] = true;
+    for slot in (1..feeds.len()).rev() {
+        if feeds[slot] {
+            graph.nodes()[slot - 1].inputs.iter().for_each(|&from| feeds[from] = true);
+        }
+    }
+    (1..graph.logits()).filter(|&slot| feeds[slot] && !graph.shape(slot).flat).collect()
 }
 
 fn default_slot<R: Real>(graph: &Graph) -> Option<usize> {
@@ -143,16 +151,13 @@ fn combine<R: Real>(
     out
 }
 
-/// Measures an identity: (pass after the walk, image, class, slot of the layer).
-pub(super) type Measure<'m, R> = &'m dyn Fn(&Pass<'_, R>, usize, usize, usize) -> Result<Option<Residual>>;
-
-/// A map from activations and gradients of the class at a layer: `channel` adds what each channel gives.
+/// A map from activations and gradients of the class at a layer: `channel` adds what each channel gives. The residual
+/// tells of the gradients.
 pub(super) fn by_gradient<R: Real>(
     ask: &Ask<'_, R>,
     score: Score,
     relu: bool,
     channel: impl Fn(Channel<'_, R>) + Sync + Send,
-    measure: Option<Measure<'_, R>>,
 ) -> Result<Answer<R>> {
     let site = site(ask)?;
     let mut pass = Pass::new(ask, ask.samples(), Keep::Everything);
@@ -164,12 +169,12 @@ pub(super) fn by_gradient<R: Real>(
             batch.iter().enumerate().map(|(i, &(sample, _))| ask.class(sample, logits, i)).collect();
         pass.pull_classes(&classes, site.slot, &rules, score)?;
         let maps = combine(pass.at(site.slot)?, pass.signal(site.slot)?, &channel);
-        for (i, &class) in classes.iter().enumerate() {
+        let residuals = each(pass, classes.len(), |pass, i| match score {
+            Score::Logit => of_gradients(pass, i, site.slot, classes[i]),
+            _ => Ok(adjointness(pass, i, site.slot, pass.logits)),
+        })?;
+        for ((i, &class), residual) in classes.iter().enumerate().zip(residuals) {
             let raw: Vec<R> = values(maps.view(), i).collect();
-            let residual = match measure {
-                Some(measure) if score == Score::Logit => measure(pass, i, class, site.slot)?,
-                _ => None,
-            };
             let logit = value(pass.logits()?, i, class).wide();
             let facts = Facts { class: Some(class), score: Some(logit), residual, ..Facts::default() };
             out.push(raw, facts, relu);

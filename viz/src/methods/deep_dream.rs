@@ -10,14 +10,15 @@
 //! Reference: Mordvintsev, Olah, Tyka 2015 (Inceptionism), and the notebook published with it.
 //!
 //! Layer: as in grad-cam. Sizes that are too small for the layer are left out, and so are all but the image's own
-//! where layers in between have a fixed size. Facts: the layer's half sum of squares reached. Limits: shows what a
+//! where layers in between have a fixed size. Facts: the layer's half sum of squares reached, and once more in the
+//! whole net. Limits: shows what a
 //! layer likes, not what it used.
 
 use super::answer::{Answer, Facts};
 use super::baseline::seen;
 use super::cams::{enlarge, site};
 use super::pass::standard;
-use super::studio::{Goal, Step, climb, roll};
+use super::studio::{Goal, Step, climb, reached_again, roll};
 use super::{Aim, Ask, Key, Method, Result, Settings, Space, Targets};
 use glassbox_engine::rng::{Purpose, Stream};
 use glassbox_engine::{Graph, Params, Real};
@@ -134,7 +135,11 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         detail = Some(images - base);
     }
     let detail = detail.unwrap_or_else(|| Array4::zeros(ask.input.dim()));
-    let mut answer = Answer::new((ask.input + &detail).into_dyn(), facts, |_| "the image is zero".into());
+    let dream = ask.input + &detail;
+    let reached: Vec<f64> = facts.iter().filter_map(|f: &Facts| f.score).collect();
+    let checks = reached_again(ask, &standard(&dream), &Goal::Energy(site.slot), &reached)?;
+    facts.iter_mut().zip(checks).for_each(|(facts, check)| facts.residual = Some(check));
+    let mut answer = Answer::new(dream.into_dyn(), facts, |_| "the image is zero".into());
     notes.push("in the net's own units: take mean and deviation back in to see it".into());
     answer.notes = notes;
     Ok(answer)

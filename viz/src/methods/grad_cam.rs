@@ -8,7 +8,7 @@
 //! authors' own code sums, which is the same map at another scale).
 //!
 //! Layer: by default the last rectified one of at least 16 places. A layer before its rectifier gives another map.
-//! Limits: coarse; all weights may be negative, and the map then is zero, which is said.
+//! Facts: the bias identity of the gradients. Limits: coarse; all weights may be negative, and the map then is zero, which is said.
 
 use super::answer::Answer;
 use super::cams::{RELU, by_gradient, grad_cam};
@@ -33,5 +33,5 @@ pub(super) static METHOD: Method = Method {
 
 fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let sign = if settings.flag("counterfactual")? { -R::one() } else { R::one() };
-    by_gradient(ask, Score::of(settings)?, settings.flag("relu")?, |channel| grad_cam(channel, sign), None)
+    by_gradient(ask, Score::of(settings)?, settings.flag("relu")?, |channel| grad_cam(channel, sign))
 }

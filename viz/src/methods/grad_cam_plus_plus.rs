@@ -9,7 +9,7 @@
 //! Reference: Chattopadhyay, Sarkar, Howlader, Balasubramanian 2018 (arXiv 1710.11063), equation 19.
 //!
 //! Layer: as in grad-cam; where activations can be negative, S_k is taken as at least zero, so that no weight blows
-//! up. Limits: in practice close to Grad-CAM with its gradients cut at zero (Lerma and Lucas 2022, arXiv
+//! up. Facts: the bias identity of the gradients. Limits: in practice close to Grad-CAM with its gradients cut at zero (Lerma and Lucas 2022, arXiv
 //! 2205.10838).
 
 use super::answer::Answer;
@@ -38,25 +38,19 @@ pub(super) static METHOD: Method = Method {
 
 fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let normalised = settings.choice("variant", &[("normalised", true), ("plain", false)])?;
-    by_gradient(
-        ask,
-        Score::Logit,
-        settings.flag("relu")?,
-        |mut channel| {
-            let totals = channel.sums(|a, _| a);
-            let two = R::of(2.0);
-            let alpha = |g: R, total: R| {
-                if g > R::zero() { R::one() / (two + g * total.max(R::zero())) } else { R::zero() }
-            };
-            let mut weights = channel.sums_with(&totals, |_, g, total| g * alpha(g, total));
-            if normalised {
-                let shares = channel.sums_with(&totals, |_, g, total| alpha(g, total));
-                for (weight, share) in weights.iter_mut().zip(shares) {
-                    *weight = if share > R::zero() { *weight / share } else { R::zero() };
-                }
+    by_gradient(ask, Score::Logit, settings.flag("relu")?, |mut channel| {
+        let totals = channel.sums(|a, _| a);
+        let two = R::of(2.0);
+        let alpha = |g: R, total: R| {
+            if g > R::zero() { R::one() / (two + g * total.max(R::zero())) } else { R::zero() }
+        };
+        let mut weights = channel.sums_with(&totals, |_, g, total| g * alpha(g, total));
+        if normalised {
+            let shares = channel.sums_with(&totals, |_, g, total| alpha(g, total));
+            for (weight, share) in weights.iter_mut().zip(shares) {
+                *weight = if share > R::zero() { *weight / share } else { R::zero() };
             }
-            channel.add(&weights, |a, _, weight| weight * a);
-        },
-        None,
-    )
+        }
+        channel.add(&weights, |a, _, weight| weight * a);
+    })
 }

@@ -28,7 +28,7 @@ pub(super) static METHOD: Method = Method {
 
 fn run<R: Real>(ask: &Ask<'_, R>, _: &Settings) -> Result<Answer<R>> {
     let large = Ask { upsample: true, ..ask.clone() };
-    let cam = by_gradient(&large, Score::Logit, true, |channel| grad_cam(channel, R::one()), None)?;
+    let cam = by_gradient(&large, Score::Logit, true, |channel| grad_cam(channel, R::one()))?;
     let plain = Ask { layer: None, ..ask.clone() };
     let mut guided = pull(&plain, &RuleSet::guided(), Score::Logit, Check::Adjoint)?;
     let weights =

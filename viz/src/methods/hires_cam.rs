@@ -11,7 +11,6 @@
 
 use super::answer::Answer;
 use super::cams::{SIGNED, by_gradient};
-use super::residual::bias_identity;
 use super::score::Score;
 use super::{Aim, Ask, Method, Result, Settings, Space};
 use glassbox_engine::Real;
@@ -28,14 +27,8 @@ pub(super) static METHOD: Method = Method {
 };
 
 fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
-    by_gradient(
-        ask,
-        Score::Logit,
-        settings.flag("relu")?,
-        |mut channel| {
-            let nothing = vec![R::zero(); channel.lanes];
-            channel.add(&nothing, |a, g, _| a * g);
-        },
-        Some(&|pass, i, class, slot| bias_identity(pass, i, slot, class)),
-    )
+    by_gradient(ask, Score::Logit, settings.flag("relu")?, |mut channel| {
+        let nothing = vec![R::zero(); channel.lanes];
+        channel.add(&nothing, |a, g, _| a * g);
+    })
 }

@@ -8,12 +8,13 @@
 //! Reference: Zeiler and Fergus 2014 (arXiv 1311.2901), section 4.2, who show the class probability itself
 //! (`score=probability` gives its loss).
 //!
-//! Limits: a covered image is unlike any image that the net was trained on; things larger than the window stay
+//! Facts: the window whose loss is largest, covered once more. Limits: a covered image is unlike any image that the net was trained on; things larger than the window stay
 //! visible. Zero in normalised images is the mean colour. Cost: one forward pass per window.
 
 use super::answer::{Answer, Facts};
 use super::baseline::{BASELINE, Baseline};
-use super::pass::{Pass, each_variant, standard, value};
+use super::pass::{Pass, each_variant, once_more, standard, value};
+use super::residual::repeated;
 use super::score::{SCORE, Score};
 use super::{Aim, Ask, Error, Key, Method, Result, Settings, Space};
 use glassbox_engine::Real;
@@ -78,6 +79,8 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let (mut sums, mut covered) = (vec![0.0; ask.samples() * plane], vec![0.0; plane]);
     let mut facts: Vec<Facts> = Vec::new();
     let mut whole = 0.0;
+    // per sample, the window whose loss is largest: variant, score, loss
+    let mut largest = vec![(0, 0.0, 0.0f64); ask.samples()];
     each_variant(ask, &mut pass, variants, cover, |pass, batch| {
         let logits = pass.logits()?;
         for (i, &(sample, variant)) in batch.iter().enumerate() {
@@ -88,7 +91,11 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
                 facts.push(Facts { class: Some(class), score: Some(logit), ..Facts::default() });
                 continue;
             };
-            let loss = whole - score.value(logits, i, facts[sample].class.unwrap_or(0));
+            let here = score.value(logits, i, facts[sample].class.unwrap_or(0));
+            let loss = whole - here;
+            if loss.abs() > largest[sample].2.abs() {
+                largest[sample] = (variant, here, loss);
+            }
             let sums = &mut sums[sample * plane..][..plane];
             for y in rows[at / columns.len()].clone() {
                 for x in columns[at % columns.len()].clone() {
@@ -99,6 +106,16 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         }
         Ok(())
     })?;
+    let again = once_more(
+        ask,
+        Keep::Nothing,
+        |sample, image| cover(sample, largest[sample].0, image),
+        |pass, i, sample| Ok(score.value(pass.logits()?, i, facts[sample].class.unwrap_or(0))),
+    )?;
+    for ((facts, again), (variant, before, loss)) in facts.iter_mut().zip(again).zip(largest) {
+        facts.residual = (variant > 0).then(|| repeated(before, again, loss.abs()));
+        facts.unchecked = (variant == 0).then_some("no window changes the score, so there is none to repeat");
+    }
     let map = Array4::from_shape_fn(ask.input.dim(), |(n, _, y, x)| {
         let at = y * shape.w + x;
         R::of(sums[n * plane + at] / covered[at])

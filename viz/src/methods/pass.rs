@@ -57,9 +57,14 @@ impl<'a, R: Real> Pass<'a, R> {
         par::chunks(&mut self.staging, shape.size(), fill);
         self.trace.set_batch(n);
         let input = self.trace.input_mut();
-        for (i, image) in self.staging.chunks_exact(shape.size()).enumerate() {
-            put(input, i, image.iter().copied());
-        }
+        let (lanes, size, staging) = (input.lanes(), shape.size(), &self.staging);
+        par::chunks(input.values_mut(), size * lanes, |block, values| {
+            let images = staging.chunks_exact(size).skip(block * lanes).take(lanes);
+            for (lane, image) in images.enumerate() {
+                let places = values[lane..].iter_mut().step_by(lanes);
+                places.zip(image).for_each(|(place, &v)| *place = v);
+            }
+        });
     }
 
     /// Runs the net on the batch, in evaluation.
@@ -168,6 +173,27 @@ pub(crate) fn each_sample<R: Real>(
     then: impl FnMut(&mut Pass<'_, R>, &[(usize, usize)]) -> Result<()>,
 ) -> Result<()> {
     each_variant(ask, pass, 1, |_, _, _| {}, then)
+}
+
+/// Runs one variant of each sample in batches of their own; `read(pass, i, sample)` reads a number of image i of the
+/// batch.
+pub(super) fn once_more<R: Real>(
+    ask: &Ask<'_, R>,
+    keep: Keep,
+    fill: impl Fn(usize, &mut [R]) + Sync + Send,
+    read: impl Fn(&Pass<'_, R>, usize, usize) -> Result<f64>,
+) -> Result<Vec<f64>> {
+    let quiet = Ask { progress: None, ..ask.clone() };
+    let mut pass = Pass::new(&quiet, ask.samples(), keep);
+    let mut out = Vec::with_capacity(ask.samples());
+    let write = |sample: usize, _: usize, image: &mut [R]| fill(sample, image);
+    each_variant(&quiet, &mut pass, 1, write, |pass, batch| {
+        for (i, &(sample, _)) in batch.iter().enumerate() {
+            out.push(read(pass, i, sample)?);
+        }
+        Ok(())
+    })?;
+    Ok(out)
 }
 
 /// The class explained for each sample and its logit.

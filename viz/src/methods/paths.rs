@@ -56,6 +56,22 @@ pub(super) struct Moments {
     pub draws: usize,
 }
 
+/// The same draws in two: the even ones and the odd ones.
+pub(super) struct Halves(pub [Moments; 2]);
+
+impl Halves {
+    /// All draws together (Chan, Golub, LeVeque 1983).
+    pub fn whole(&self) -> Moments {
+        let [a, b] = &self.0;
+        let draws = a.draws + b.draws;
+        let (share, both) = (b.draws as f64 / draws as f64, (a.draws * b.draws) as f64 / draws as f64);
+        let gap = |i: usize| b.mean[i] - a.mean[i];
+        let mean = (0..a.mean.len()).map(|i| a.mean[i] + share * gap(i)).collect();
+        let spread = (0..a.mean.len()).map(|i| a.spread[i] + b.spread[i] + gap(i) * gap(i) * both).collect();
+        Moments { mean, spread, draws }
+    }
+}
+
 impl Moments {
     /// Mean of squares.
     pub fn square(&self, i: usize) -> f64 {
@@ -75,20 +91,22 @@ pub(super) fn moments<R: Real>(
     classes: &[usize],
     draws: usize,
     noise: impl Fn(usize, usize, &mut [R]) + Sync + Send,
-) -> Result<Moments> {
+) -> Result<Halves> {
     let size = ask.size();
     let zeros = || vec![0.0; ask.samples() * size];
-    let mut out = Moments { mean: zeros(), spread: zeros(), draws };
+    let half = |draws: usize| Moments { mean: zeros(), spread: zeros(), draws };
+    let mut out = [half(draws.div_ceil(2)), half(draws / 2)];
     gradients(ask, classes, Score::Logit, draws, noise, |sample, draw, gradient| {
         let place = sample * size..(sample + 1) * size;
-        let (mean, spread) = (&mut out.mean[place.clone()], &mut out.spread[place]);
+        let half = &mut out[draw % 2];
+        let (mean, spread) = (&mut half.mean[place.clone()], &mut half.spread[place]);
         for ((g, mean), spread) in gradient.zip(mean).zip(spread) {
             let away = g.wide() - *mean;
-            *mean += away / (draw + 1) as f64;
+            *mean += away / (draw / 2 + 1) as f64;
             *spread += away * (g.wide() - *mean);
         }
     })?;
-    Ok(out)
+    Ok(Halves(out))
 }
 
 /// Largest minus smallest value of each sample.

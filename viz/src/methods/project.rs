@@ -1,6 +1,6 @@
 //! One signal, pulled from a class or a unit down to the input under some rules: what the methods by rules share.
 
-use super::answer::{Facts, Residual};
+use super::answer::Facts;
 use super::pass::{Pass, each_sample, put, set, strongest, value, values};
 use super::score::Score;
 use super::{Ask, Error, Result, Unit, residual};
@@ -11,7 +11,8 @@ use ndarray::Array4;
 /// The identity that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// Gradients and biases give back the logit.
+    /// Gradients and biases give back the logit, where the class is explained and the net is made so that they do;
+    /// else adjointness.
     Bias,
     /// What goes down is the transpose of what went up.
     Adjoint,
@@ -33,7 +34,7 @@ pub(super) fn pull<R: Real>(
 ) -> Result<Pulled<R>> {
     match (ask.layer, ask.unit) {
         (None, None) => class(ask, rules, score, check),
-        (Some(layer), Some(unit)) => project(ask, rules, layer, unit, check),
+        (Some(layer), Some(unit)) => project(ask, rules, layer, unit),
         (Some(layer), None) => Err(Error::request(
             format!("layer \"{layer}\" has many units, and none is named"),
             "give --unit K for the strongest of channel K, --unit K,Y,X, or --unit all; or leave out --layer to \
@@ -54,12 +55,11 @@ fn class<R: Real>(ask: &Ask<'_, R>, rules: &RuleSet<R>, score: Score, check: Che
             batch.iter().enumerate().map(|(i, &(sample, _))| ask.class(sample, logits, i)).collect();
         let from = pass.logits;
         pass.pull_classes(&classes, 0, rules, score)?;
-        for (i, &class) in classes.iter().enumerate() {
-            let residual = match check {
-                Check::Bias if score == Score::Logit => residual::bias_identity(pass, i, 0, class)?,
-                Check::Bias => None,
-                Check::Adjoint => residual::adjointness(pass, i, from),
-            };
+        let residuals = residual::each(pass, classes.len(), |pass, i| match check {
+            Check::Bias if score == Score::Logit => residual::of_gradients(pass, i, 0, classes[i]),
+            _ => Ok(residual::adjointness(pass, i, 0, from)),
+        })?;
+        for ((i, &class), residual) in classes.iter().enumerate().zip(residuals) {
             let logit = value(pass.logits()?, i, class).wide();
             let facts = Facts { class: Some(class), score: Some(logit), residual, ..Facts::default() };
             keep(&mut out, pass, i, facts)?;
@@ -120,13 +120,7 @@ pub(super) fn place_of<R: Real>(
 }
 
 /// Pulls a unit's activation to the input: Zeiler and Fergus's projection under any rules.
-fn project<R: Real>(
-    ask: &Ask<'_, R>,
-    rules: &RuleSet<R>,
-    layer: &str,
-    unit: Unit,
-    check: Check,
-) -> Result<Pulled<R>> {
+fn project<R: Real>(ask: &Ask<'_, R>, rules: &RuleSet<R>, layer: &str, unit: Unit) -> Result<Pulled<R>> {
     let slot = unit_of(ask, layer, unit)?;
     let mut pass = Pass::new(ask, ask.samples(), Keep::Everything);
     let mut out = Pulled { signal: Array4::zeros(ask.input.dim()), facts: Vec::new() };
@@ -143,10 +137,7 @@ fn project<R: Real>(
         })?;
         let shape = ask.graph.shape(slot);
         for (i, &place) in places.iter().enumerate() {
-            let residual = match check {
-                Check::Bias => None::<Residual>,
-                Check::Adjoint => residual::adjointness(pass, i, slot),
-            };
+            let residual = residual::adjointness(pass, i, 0, slot);
             let at = |flat: usize| {
                 let (k, cell) = (flat / shape.plane(), flat % shape.plane());
                 [k, cell / shape.w, cell % shape.w]

@@ -4,6 +4,7 @@ use super::answer::Residual;
 use super::pass::{Pass, value, values};
 use super::{Result, answer::LayerSum};
 use glassbox_engine::forward::at;
+use glassbox_engine::kernels::par;
 use glassbox_engine::layers::{At, Role};
 use glassbox_engine::rules::RoleKind;
 use glassbox_engine::{Graph, Real, View};
@@ -12,6 +13,8 @@ const BIAS: &str = "sum(activation x gradient) plus, over all layers, sum(gradie
     true of nets made of linear layers, rectifiers and pools";
 const ADJOINT: &str = "largest gap over linear layers and pools between <forward(x) - bias, signal> and \
     <x, signal pulled down>: 0 if what goes down is exactly the transpose of what went up (only overlap=sum is)";
+const REPEAT: &str = "the number that counts most in the map, computed once more in another batch, minus the first: 0 up \
+    to rounding if no image touches another and every number is in its place";
 
 /// What a linear layer adds that does not depend on its input, per channel.
 pub(super) fn shift<R: Real>(at: &At<'_, R>) -> Option<Vec<f64>> {
@@ -78,10 +81,39 @@ pub(super) fn bias_identity<R: Real>(
     Ok(Some(Residual { name: "bias identity", value, scale: size.max(score.abs()), meaning: BIAS }))
 }
 
-/// The worst gap over layers between <J x, signal> and <x, J^T signal>, for image `i` after a walk.
-pub(super) fn adjointness<R: Real>(pass: &Pass<'_, R>, i: usize, from: usize) -> Option<Residual> {
+/// The bias identity where it holds, else adjointness, for image `i` after a walk with the gradient rule from the
+/// class's logit down to slot `to`: whether the gradients that a map is made of are right.
+pub(super) fn of_gradients<R: Real>(
+    pass: &Pass<'_, R>,
+    i: usize,
+    to: usize,
+    class: usize,
+) -> Result<Option<Residual>> {
+    let whole = bias_identity(pass, i, to, class)?;
+    Ok(whole.or_else(|| adjointness(pass, i, to, pass.logits)))
+}
+
+/// One residual for each of `n` images, image by image on all threads.
+pub(super) fn each<R: Real>(
+    pass: &Pass<'_, R>,
+    n: usize,
+    of: impl Fn(&Pass<'_, R>, usize) -> Result<Option<Residual>> + Sync + Send,
+) -> Result<Vec<Option<Residual>>> {
+    let mut out: Vec<Result<Option<Residual>>> = (0..n).map(|_| Ok(None)).collect();
+    par::chunks(&mut out, 1, |i, place| place[0] = of(pass, i));
+    out.into_iter().collect()
+}
+
+/// A number that was computed before and once more, in another batch.
+pub(super) fn repeated(before: f64, again: f64, scale: f64) -> Residual {
+    Residual { name: "repeat", value: again - before, scale, meaning: REPEAT }
+}
+
+/// The worst gap over layers between <J x, signal> and <x, J^T signal>, for image `i` after a walk from slot `from` down
+/// to slot `to`.
+pub(super) fn adjointness<R: Real>(pass: &Pass<'_, R>, i: usize, to: usize, from: usize) -> Option<Residual> {
     let mut worst: Option<Residual> = None;
-    for layer in 0..from {
+    for layer in to..from {
         let at = at(pass.graph, pass.params, &pass.trace, layer);
         if matches!(at.layer.role(), Role::Rectifier | Role::Pointwise(_) | Role::Normalize | Role::Softmax) {
             continue;

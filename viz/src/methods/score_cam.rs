@@ -8,12 +8,14 @@
 //! Reference: Wang et al. 2020 (arXiv 1910.01279); probabilities without a softmax over channels are the authors'
 //! code. (With that softmax the paper's baseline term cancels.)
 //!
-//! Layer: as in grad-cam. Cost: one forward pass per channel. Limits: "masked out" is zero in the net's own units,
+//! Layer: as in grad-cam. Cost: one forward pass per channel. Facts: the probability behind the heaviest map, once
+//! more. Limits: "masked out" is zero in the net's own units,
 //! which for normalised images is the mean colour.
 
 use super::answer::{Answer, Facts};
 use super::cams::{Maps, RELU, site};
 use super::pass::{Pass, each_sample, value, values};
+use super::residual::repeated;
 use super::score::probabilities;
 use super::{Aim, Ask, Key, Method, Result, Settings, Space};
 use crate::resize::{Resize, resize};
@@ -93,14 +95,34 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
             done += jobs.len();
             ask.progress(batch[0].0 * channels + done, ask.samples() * channels);
         }
+        // the heaviest map of each image, once more
+        let found_of = |i: usize| &found[i * channels..][..channels];
+        let heaviest: Vec<Option<(usize, f64)>> = (0..batch.len())
+            .map(|i| {
+                let known = found_of(i).iter().enumerate().filter_map(|(k, f)| Some((k, (*f)?.0)));
+                known.reduce(|a, b| if b.1 > a.1 { b } else { a })
+            })
+            .collect();
+        masked.fill(batch.len(), |i, image| {
+            image.copy_from_slice(&images[batch[i].0 * image.len()..][..image.len()]);
+            let Some((k, _)) = heaviest[i] else { return };
+            let map = ArrayView2::from_shape((site.shape.h, site.shape.w), &maps[i][k * plane..][..plane]);
+            mask(map.unwrap_or_else(|e| unreachable!("a channel's map: {e}")), image, input.h, input.w);
+        });
+        masked.forward();
         for (i, &class) in classes.iter().enumerate() {
-            let weights = weights(&found[i * channels..][..channels], softmax);
+            let again = probabilities(masked.logits()?, i)[class];
+            let residual = heaviest[i].map(|(_, p)| repeated(p, again, p));
+            let unchecked =
+                heaviest[i].is_none().then_some("no map makes a mask, so there is none to repeat");
+            let weights = weights(found_of(i), softmax);
             let mut map = vec![R::zero(); plane];
             for (at, a) in values(pass.at(site.slot)?, i).enumerate() {
                 map[at % plane] += R::of(weights[at / plane]) * a;
             }
             let logit = value(pass.logits()?, i, class).wide();
-            let facts = Facts { class: Some(class), score: Some(logit), ..Facts::default() };
+            let (class, score) = (Some(class), Some(logit));
+            let facts = Facts { class, score, residual, unchecked, ..Facts::default() };
             out.push(map, facts, relu);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Facts, Residual};
 use super::pass::classes;
-use super::paths::{Moments, moments, spans};
+use super::paths::{Halves, Moments, moments, spans};
 use super::{Ask, Key, Result, Settings};
 use glassbox_engine::Real;
 use glassbox_engine::rng::{Purpose, Stream};
@@ -55,25 +55,50 @@ pub fn under_noise<R: Real>(
     ask.check()?;
     let found = classes(ask)?;
     let targets: Vec<usize> = found.iter().map(|(class, _)| *class).collect();
-    let moments = moments(ask, &targets, draws, noise)?;
-    let value = |i: usize| match moment {
-        Moment::Mean => moments.mean[i],
-        Moment::Square => moments.square(i),
-        Moment::Variance => moments.variance(i),
-    };
-    let map = (0..moments.mean.len()).map(|i| R::of(value(i))).collect();
+    let halves = moments(ask, &targets, draws, noise)?;
+    let whole = halves.whole();
+    let map = (0..whole.mean.len()).map(|i| R::of(moment.of(&whole, i))).collect();
     let map = ArrayD::from_shape_vec(ask.input.shape(), map)
         .unwrap_or_else(|e| unreachable!("one value per input value: {e}"));
     let facts = found.iter().enumerate().map(|(sample, &(class, logit))| Facts {
         class: Some(class),
         score: Some(logit.wide()),
-        residual: (moment == Moment::Mean).then(|| standard_error(&moments, sample, ask.size())),
+        residual: match moment {
+            Moment::Mean => Some(standard_error(&whole, sample, ask.size())),
+            _ => (draws > 1).then(|| split(&halves, &whole, moment, sample, ask.size())),
+        },
+        unchecked: (draws == 1 && moment != Moment::Mean)
+            .then_some("one draw cannot be compared with another"),
         ..Facts::default()
     });
     Ok(Answer::new(map, facts.collect(), |_| match moment {
         Moment::Variance => "the gradient is the same under every draw".into(),
         _ => "the gradient is zero under every draw: each path from the class to the input is blocked".into(),
     }))
+}
+
+impl Moment {
+    fn of(self, moments: &Moments, i: usize) -> f64 {
+        match self {
+            Self::Mean => moments.mean[i],
+            Self::Square => moments.square(i),
+            Self::Variance => moments.variance(i),
+        }
+    }
+}
+
+/// How far two halves of the draws are apart: half their largest difference, against the largest value.
+fn split(halves: &Halves, whole: &Moments, moment: Moment, sample: usize, size: usize) -> Residual {
+    let places = sample * size..(sample + 1) * size;
+    let [even, odd] = &halves.0;
+    let gap = places.clone().map(|i| (moment.of(even, i) - moment.of(odd, i)).abs() / 2.0);
+    Residual {
+        name: "split halves",
+        value: gap.fold(0.0, f64::max),
+        scale: places.map(|i| moment.of(whole, i).abs()).fold(0.0, f64::max),
+        meaning: "half the largest difference between the maps of even and of odd draws, against the largest value: \
+                  what other seeds would change",
+    }
 }
 
 /// How far chance may have moved the mean: the largest standard error, against the largest mean.

@@ -5,7 +5,7 @@
 //!
 //! Reference: Hooker, Erhan, Kindermans, Kim 2019 (arXiv 1806.10758).
 //!
-//! Limits: has no sign; equals smoothgrad squared plus vargrad.
+//! Facts: how far two halves of the draws are apart. Limits: has no sign; equals smoothgrad squared plus vargrad.
 
 use super::smooth::{KEYS, Moment, run as smooth};
 use super::{Aim, Answer, Ask, Method, Result, Settings, Space};

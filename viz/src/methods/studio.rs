@@ -1,7 +1,9 @@
 //! Images made by climbing: some number of a net, raised step by step by changing its input. What methods that make
 //! images share.
 
-use super::pass::{Pass, put, set, value, values};
+use super::answer::Residual;
+use super::pass::{Pass, once_more, put, set, value, values};
+use super::residual::repeated;
 use super::{Ask, Result, Unit};
 use glassbox_engine::graph::Keep;
 use glassbox_engine::rng::{Purpose, Stream};
@@ -132,6 +134,22 @@ pub(super) fn climb<R: Real>(
         }
     }
     Ok(last)
+}
+
+/// The goal at some images, one per sample, in batches of their own, against the value that a climb ended with.
+pub(super) fn reached_again<R: Real>(
+    ask: &Ask<'_, R>,
+    images: &[R],
+    goal: &Goal<R>,
+    reached: &[f64],
+) -> Result<Vec<Residual>> {
+    let slot = goal.slot(ask.graph.logits());
+    let write = |sample: usize, image: &mut [R]| {
+        image.copy_from_slice(&images[sample * image.len()..][..image.len()])
+    };
+    let read = |pass: &Pass<'_, R>, i: usize, sample: usize| Ok(goal.value(pass.at(slot)?, i, sample));
+    let again = once_more(ask, Keep::Everything, write, read)?;
+    Ok(reached.iter().zip(again).map(|(&before, again)| repeated(before, again, before.abs())).collect())
 }
 
 /// Root of the mean square.

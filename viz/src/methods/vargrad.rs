@@ -5,7 +5,7 @@
 //!
 //! Reference: Adebayo, Gilmer, Goodfellow, Kim 2018 (arXiv 1810.03307).
 //!
-//! Limits: has no sign, and does not depend on the mean gradient: high where the net bends, not where the class is.
+//! Facts: how far two halves of the draws are apart. Limits: has no sign, and does not depend on the mean gradient: high where the net bends, not where the class is.
 
 use super::smooth::{KEYS, Moment, run as smooth};
 use super::{Aim, Answer, Ask, Method, Result, Settings, Space};

@@ -10,7 +10,6 @@
 
 use super::answer::Answer;
 use super::cams::{RELU, by_gradient};
-use super::residual::bias_identity;
 use super::score::Score;
 use super::{Aim, Ask, Method, Result, Settings, Space};
 use glassbox_engine::Real;
@@ -27,17 +26,11 @@ pub(super) static METHOD: Method = Method {
 };
 
 fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
-    by_gradient(
-        ask,
-        Score::Logit,
-        settings.flag("relu")?,
-        |mut channel| {
-            let totals = channel.sums(|a, _| a);
-            let products = channel.sums(|a, g| a * g);
-            let weight = |(&p, &t): (&R, &R)| if t == R::zero() { R::zero() } else { p / t };
-            let weights: Vec<R> = products.iter().zip(&totals).map(weight).collect();
-            channel.add(&weights, |a, _, weight| weight * a);
-        },
-        Some(&|pass, i, class, slot| bias_identity(pass, i, slot, class)),
-    )
+    by_gradient(ask, Score::Logit, settings.flag("relu")?, |mut channel| {
+        let totals = channel.sums(|a, _| a);
+        let products = channel.sums(|a, g| a * g);
+        let weight = |(&p, &t): (&R, &R)| if t == R::zero() { R::zero() } else { p / t };
+        let weights: Vec<R> = products.iter().zip(&totals).map(weight).collect();
+        channel.add(&weights, |a, _, weight| weight * a);
+    })
 }
