@@ -2,7 +2,8 @@
 //! percent of the multiply-add peak of the same cores, measured in the same run.
 //!
 //! `cargo run --release -p glassbox-engine --example kernels -- [isa ...] [key=value ...]`, with the keys `layer` (part of a layer's name),
-//! `threads` (default "1,2"), `batch` (default 64) and `ms` (time per figure, default 200). Each figure is the best of
+//! `threads` (default "1,2"), `batch` (default 64), `ms` (time per figure, default 200) and `exact` (default true; with
+//! false, convolutions that gain by it are transformed and may pass the peak of the direct ones). Each figure is the best of
 //! many calls, or with one thread the mean of their processor time where that is less.
 
 use glassbox_engine::kernels::{ConvGeometry, DenseGeometry, Isa, Kernels};
@@ -122,8 +123,8 @@ fn peak() -> f64 {
 }
 
 fn main() {
-    let (mut isas, mut part, mut threads, mut batch, mut ms) =
-        (Vec::new(), String::new(), vec![1, 2], 64, 200);
+    let (mut isas, mut part, mut threads, mut batch, mut ms, mut exact) =
+        (Vec::new(), String::new(), vec![1, 2], 64, 200, true);
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("layer", value)) => part = value.into(),
@@ -131,6 +132,7 @@ fn main() {
                 threads = value.split(',').map(|n| n.parse().expect("a number")).collect()
             }
             Some(("batch", value)) => batch = value.parse().expect("a number"),
+            Some(("exact", value)) => exact = value.parse().expect("true or false"),
             Some(("ms", value)) => ms = value.parse().expect("a number"),
             _ => isas.push(Isa::named(&argument).unwrap_or_else(|e| panic!("{e}"))),
         }
@@ -146,8 +148,8 @@ fn main() {
             for layer in LAYERS.iter().filter(|l| l.0.contains(part.as_str())) {
                 let g = geometry(layer, batch);
                 let peak = peak() * threads as f64;
-                let times =
-                    pool.install(|| measure(f32::kernels(isa), &g, Duration::from_millis(ms), threads == 1));
+                let kernels = f32::kernels(isa, exact);
+                let times = pool.install(|| measure(kernels, &g, Duration::from_millis(ms), threads == 1));
                 let cells = times.map(|t| {
                     let rate = flops(&g) / t / 1e9;
                     format!("{rate:.0} ({:.0}%) {:.3}", 100.0 * rate / peak, t * 1e3)

@@ -68,7 +68,7 @@ pub fn forward_from<R: Real>(
 }
 
 fn run<R: Real>(graph: &Graph, params: &Params<R>, trace: &mut Trace<R>, from: usize) {
-    let (mode, kernels) = (trace.mode, R::kernels(trace.isa));
+    let (mode, kernels) = (trace.mode, trace.kernels());
     for (i, node) in graph.nodes().iter().enumerate().skip(from) {
         let place = trace.place[i + 1];
         let mut output = std::mem::take(&mut trace.arrays[place]);
@@ -98,7 +98,7 @@ pub fn at<'a, R: Real>(graph: &'a Graph, params: &'a Params<R>, trace: &'a Trace
         saved: &trace.saved[i],
         params: params.of_layer(i),
         mode: trace.mode,
-        kernels: R::kernels(trace.isa),
+        kernels: trace.kernels(),
     }
 }
 

@@ -26,8 +26,8 @@ pub trait Real:
     /// The Gauss error function, to the type's precision.
     fn erf(self) -> Self;
 
-    /// The kernels of an instruction set for this type.
-    fn kernels(isa: crate::kernels::Isa) -> &'static crate::kernels::Kernels<Self>;
+    /// The kernels of an instruction set for this type; without `exact`, those that may transform.
+    fn kernels(isa: crate::kernels::Isa, exact: bool) -> &'static crate::kernels::Kernels<Self>;
 
     /// A layer's arithmetic in this type.
     fn compute(layer: &dyn crate::layers::Layer) -> &dyn crate::layers::Compute<Self>;
@@ -48,8 +48,8 @@ impl Real for f32 {
         erf(f64::from(self)) as f32
     }
 
-    fn kernels(isa: crate::kernels::Isa) -> &'static crate::kernels::Kernels<Self> {
-        crate::kernels::table_f32(isa)
+    fn kernels(isa: crate::kernels::Isa, exact: bool) -> &'static crate::kernels::Kernels<Self> {
+        crate::kernels::table_f32(isa, exact)
     }
 
     fn compute(layer: &dyn crate::layers::Layer) -> &dyn crate::layers::Compute<Self> {
@@ -72,8 +72,8 @@ impl Real for f64 {
         erf(self)
     }
 
-    fn kernels(isa: crate::kernels::Isa) -> &'static crate::kernels::Kernels<Self> {
-        crate::kernels::table_f64(isa)
+    fn kernels(_: crate::kernels::Isa, _: bool) -> &'static crate::kernels::Kernels<Self> {
+        crate::kernels::table_f64()
     }
 
     fn compute(layer: &dyn crate::layers::Layer) -> &dyn crate::layers::Compute<Self> {

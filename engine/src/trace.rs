@@ -170,6 +170,7 @@ pub struct Trace<R = f32> {
     pub(crate) scratch: crate::array::Aligned<R>,
     pub(crate) mode: Mode,
     pub(crate) isa: crate::kernels::Isa,
+    pub(crate) exact: bool,
 }
 
 impl<R: Real> Trace<R> {
@@ -197,6 +198,11 @@ impl<R: Real> Trace<R> {
     /// The instruction set that the pass ran on.
     pub fn isa(&self) -> crate::kernels::Isa {
         self.isa
+    }
+
+    /// The kernels that the pass ran on.
+    pub fn kernels(&self) -> &'static crate::kernels::Kernels<R> {
+        R::kernels(self.isa, self.exact)
     }
 
     /// Names of the slots: "input", then every layer in order.

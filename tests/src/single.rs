@@ -98,7 +98,7 @@ impl<R: Real> Single<R> {
         inputs.iter_mut().for_each(|x| fill_padding(x, setting.padding));
         let shapes: Vec<_> = inputs.iter().map(Blocked::shape).collect();
         let facts = layer.infer(&shapes).unwrap_or_else(|e| panic!("{layer:?}: {e:?}"));
-        let batch = Batch { n: inputs[0].batch(), lanes: setting.lanes, isa: setting.isa };
+        let batch = Batch { n: inputs[0].batch(), lanes: setting.lanes, isa: setting.isa, exact: true };
         let mut output = Blocked::zeros(facts.output, batch.n, batch.lanes);
         output.fill(R::nan());
         let saved = facts.saved.iter().map(|s| poisoned(Saved::new(s.kind, batch.n, batch.lanes))).collect();
@@ -119,7 +119,7 @@ impl<R: Real> Single<R> {
             params: self.params.of_layer(0),
             mode: self.setting.mode,
             key: 77,
-            kernels: R::kernels(self.setting.isa),
+            kernels: R::kernels(self.setting.isa, true),
             scratch: &mut vec![R::nan(); self.scratch],
         });
     }
@@ -139,7 +139,7 @@ impl<R: Real> Single<R> {
             saved: &self.saved,
             params: self.params.of_layer(0),
             mode: self.setting.mode,
-            kernels: R::kernels(self.setting.isa),
+            kernels: R::kernels(self.setting.isa, true),
         }
     }
 

@@ -33,6 +33,9 @@ pub struct Args {
     /// Instruction set: portable, or one that this machine has (left out: the fastest)
     #[arg(long, value_name = "NAME")]
     isa: Option<String>,
+    /// Keep to the direct convolution kernels, without Winograd's transforms; GFLOP/s count what direct ones would do
+    #[arg(long)]
+    exact: bool,
     /// What a training step keeps
     #[arg(long, value_enum, default_value_t = Kept::Everything)]
     keep: Kept,
@@ -76,6 +79,7 @@ struct Bench {
     /// For inference: nothing kept.
     trace: Trace<f32>,
     batch: usize,
+    exact: bool,
 }
 
 impl Bench {
@@ -86,16 +90,16 @@ impl Bench {
             Kept::Everything => Keep::Everything,
             Kept::ForWalk => Keep::ForWalk,
         };
-        let recipe = Recipe { batch: n, keep, isa, ..Recipe::default() };
+        let recipe = Recipe { batch: n, keep, isa, exact: args.exact, ..Recipe::default() };
         let mut trainer = Trainer::new(graph.clone(), params.clone(), recipe)?;
-        let mut trace = Plan::with(&graph, n, lanes, isa, Keep::Nothing).trace(&graph);
+        let mut trace = Plan::with(&graph, n, lanes, isa, Keep::Nothing).exact(args.exact).trace(&graph);
         let (images, classes) = trainer.batch_mut(n);
         let mut stream = Stream::new(1, Purpose::Demo, 0, 0);
         images.values_mut().iter_mut().for_each(|v| *v = stream.normal() as f32);
         images.clear_padding();
         classes.iter_mut().for_each(|k| *k = stream.below(graph.output().size()) as u32);
         trace.input_mut().values_mut().copy_from_slice(images.values());
-        Ok(Self { graph, params, trainer, trace, batch: n })
+        Ok(Self { graph, params, trainer, trace, batch: n, exact: args.exact })
     }
 
     /// One training step; the rate is too low to spoil the numbers over thousands of steps.
@@ -180,14 +184,14 @@ impl Bench {
     /// Times layer by layer, forward through the trace of the last training step and backward through its signals.
     fn layers(&mut self, budget: f64) -> Result<Vec<Row>> {
         // the trace may keep only what backward reads, so this takes one of its own
-        let recipe = Recipe { batch: self.batch, isa: self.trace.isa(), ..Recipe::default() };
+        let recipe = Recipe { batch: self.batch, isa: self.trace.isa(), exact: self.exact, ..Recipe::default() };
         let mut whole = Trainer::new(self.graph.clone(), self.params.clone(), recipe)?;
         let (images, classes) = whole.batch_mut(self.batch);
         images.values_mut().copy_from_slice(self.trainer.trace().slot(0)?.values());
         classes.iter_mut().enumerate().for_each(|(i, k)| *k = (i % self.graph.output().size()) as u32);
         whole.learn(1e-4)?;
         let graph = &self.graph;
-        let mut rooms: Vec<_> = (0..graph.nodes().len()).map(|i| Room::new(graph, whole.trace(), i)).collect();
+        let mut rooms: Vec<_> = (0..graph.nodes().len()).map(|i| Room::new(graph, whole.trace(), self.exact, i)).collect();
         let mut gradients = Params::zeros(graph.layout().clone());
         let mut times = vec![[Vec::new(), Vec::new()]; graph.nodes().len()];
         let start = Instant::now();
@@ -226,9 +230,9 @@ struct Room {
 }
 
 impl Room {
-    fn new(graph: &Graph, trace: &Trace<f32>, i: usize) -> Self {
+    fn new(graph: &Graph, trace: &Trace<f32>, exact: bool, i: usize) -> Self {
         let (node, n, lanes) = (&graph.nodes()[i], trace.batch(), trace.lanes());
-        let batch = glassbox_engine::layers::Batch { n, lanes, isa: trace.isa() };
+        let batch = glassbox_engine::layers::Batch { n, lanes, isa: trace.isa(), exact };
         let shapes: Vec<_> = node.inputs.iter().map(|&slot| graph.shape(slot)).collect();
         Self {
             output: Blocked::zeros(node.facts.output, n, lanes),
@@ -358,6 +362,7 @@ mod tests {
             batch: 3,
             threads: 1,
             isa: None,
+            exact: false,
             keep: Kept::ForWalk,
             seconds: 1e-6,
             json: true,

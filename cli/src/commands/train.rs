@@ -81,6 +81,9 @@ pub struct Args {
     /// Seed of first parameters, order, augmentation and dropout [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Keep to the direct convolution kernels, without Winograd's transforms, which are faster and round otherwise
+    #[arg(long)]
+    exact: bool,
     /// Threads (0: one per processor); results do not depend on it
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -143,6 +146,7 @@ impl Args {
             dump_every_steps => c.dump.every_steps, checkpoint_every_steps => c.checkpoint.every_steps,
         }
         c.nesterov |= self.nesterov;
+        c.exact |= self.exact;
         if let Some(steps) = &self.augment {
             c.augment = Some(steps.iter().filter(|s| *s != "none").cloned().collect());
         }

@@ -70,6 +70,9 @@ pub struct Config {
     pub augment: Option<Vec<String>>,
     /// Seed of first parameters, order, augmentation and dropout.
     pub seed: u64,
+    /// Keep to the direct convolution kernels; otherwise Winograd's transforms are used where they are faster, which
+    /// rounds otherwise.
+    pub exact: bool,
     /// Threads (0: one per processor); results do not depend on it.
     pub threads: usize,
     /// What is dumped as training goes.
@@ -151,6 +154,7 @@ impl Default for Config {
             label_smoothing: 0.0,
             augment: None,
             seed: 1,
+            exact: false,
             threads: 0,
             dump: Dump::default(),
             checkpoint: Checkpoint::default(),
@@ -282,6 +286,7 @@ impl Config {
             loss,
             seed: self.seed,
             keep: Keep::Everything,
+            exact: self.exact,
             ..Recipe::default()
         })
     }

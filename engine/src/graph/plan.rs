@@ -43,7 +43,14 @@ impl Plan {
     pub fn with(graph: &Graph, n: usize, lanes: usize, isa: Isa, keep: Keep) -> Self {
         let kept = kept(graph, keep);
         let (places, largest) = place(graph, &kept);
-        Self { batch: Batch { n, lanes, isa }, keep, places, kept, largest }
+        Self { batch: Batch { n, lanes, isa, exact: true }, keep, places, kept, largest }
+    }
+
+    /// Without `exact`, convolutions may go by Winograd's transforms where that is faster: sums round otherwise, and
+    /// the sum of products that are all zero may be a rounding error. A plan is exact unless told so.
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.batch.exact = exact;
+        self
     }
 
     /// The size of the batch.
@@ -58,7 +65,7 @@ impl Plan {
 
     /// Room for a forward pass.
     pub fn trace<R: Real>(&self, graph: &Graph) -> Trace<R> {
-        let Batch { n, lanes, isa } = self.batch;
+        let Batch { n, lanes, isa, exact } = self.batch;
         let saved =
             |node: &super::Node| node.facts.saved.iter().map(|s| Saved::new(s.kind, n, lanes)).collect();
         Trace {
@@ -80,6 +87,7 @@ impl Plan {
             scratch: Aligned::zeros(scratch::<R>(graph, self.batch)),
             mode: Mode::Eval,
             isa,
+            exact,
         }
     }
 

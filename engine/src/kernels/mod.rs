@@ -1,7 +1,8 @@
 //! Loops over slices: they know a geometry and numbers, never a layer.
 //!
-//! Convolution and dense layers go through a table of function pointers, one table per instruction set, chosen once
-//! per plan. Everything else is written once over lanes of L images and left to the compiler to vectorise.
+//! Convolution and dense layers go through a table of function pointers, chosen once per plan: one table per
+//! instruction set, whose sums are of products of an input and a weight each, and one that may transform both first
+//! (Winograd), which takes fewer multiplications and rounds otherwise. Everything else is written once over lanes of L images and left to the compiler to vectorise.
 
 pub mod conv;
 pub mod dense;
@@ -220,8 +221,8 @@ macro_rules! portable {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! simd {
-    ($isa:ident, $type:ty) => {
-        Kernels::<f32> {
+    ($isa:ident, $type:ty) => {{
+        const EXACT: Kernels<f32> = Kernels {
             isa: Isa::$isa,
             conv_forward: simd::conv::forward::<$type>,
             conv_pull: simd::conv::pull::<$type>,
@@ -231,38 +232,63 @@ macro_rules! simd {
             dense_pull: simd::dense::pull::<$type>,
             dense_pull_weight: simd::dense::pull_weight::<$type>,
             dense_scratch: |_| 0,
+        };
+        Tables {
+            exact: EXACT,
+            fast: Kernels {
+                conv_forward: simd::winograd::forward::<$type>,
+                conv_pull: simd::winograd::pull::<$type>,
+                conv_pull_weight: simd::winograd::pull_weight::<$type>,
+                conv_scratch: simd::winograd::scratch::<$type>,
+                ..EXACT
+            },
         }
-    };
+    }};
+}
+
+/// The kernels of an instruction set: the direct ones, and those that may transform.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+struct Tables {
+    exact: Kernels<f32>,
+    fast: Kernels<f32>,
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+impl Tables {
+    fn choose(&self, exact: bool) -> &Kernels<f32> {
+        if exact { &self.exact } else { &self.fast }
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
-static NEON: Kernels<f32> = simd!(Neon, simd::neon::Neon);
+static NEON: Tables = simd!(Neon, simd::neon::Neon);
 
 #[cfg(target_arch = "x86_64")]
-static AVX2: Kernels<f32> = simd!(Avx2, simd::avx2::Avx2);
+static AVX2: Tables = simd!(Avx2, simd::avx2::Avx2);
 
 #[cfg(target_arch = "x86_64")]
-static AVX512: Kernels<f32> = simd!(Avx512, simd::avx512::Avx512);
+static AVX512: Tables = simd!(Avx512, simd::avx512::Avx512);
 
 static PORTABLE_F32: Kernels<f32> = portable!(f32);
 static PORTABLE_F64: Kernels<f64> = portable!(f64);
 
-/// The `f32` kernels of an instruction set. Panics where this machine lacks it; [`Isa::named`] never names such a one.
-pub(crate) fn table_f32(isa: Isa) -> &'static Kernels<f32> {
+/// The `f32` kernels of an instruction set; without `exact`, convolutions that Winograd's transforms make faster go by
+/// them (any but the portable ones). Panics where this machine lacks it; [`Isa::named`] never names such a one.
+pub(crate) fn table_f32(isa: Isa, exact: bool) -> &'static Kernels<f32> {
     assert!(isa.available(), "this machine has no {}", isa.name());
     match isa {
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => &NEON,
+        Isa::Neon => NEON.choose(exact),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => &AVX2,
+        Isa::Avx2 => AVX2.choose(exact),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => &AVX512,
+        Isa::Avx512 => AVX512.choose(exact),
         _ => &PORTABLE_F32,
     }
 }
 
 /// The `f64` kernels: plain loops on every machine.
-pub(crate) fn table_f64(_: Isa) -> &'static Kernels<f64> {
+pub(crate) fn table_f64() -> &'static Kernels<f64> {
     &PORTABLE_F64
 }
 

@@ -83,6 +83,8 @@ struct Case<'a> {
     channel: &'a dyn Fn(usize) -> usize,
     sizes: [usize; 4],
     run: &'a dyn Fn(Isa, &Input) -> Output,
+    /// How much larger than a direct sum's its error may be.
+    slack: f64,
 }
 
 /// x, weight, bias, dy.
@@ -166,7 +168,8 @@ impl Case<'_> {
             let got = (self.run)(isa, &reals);
             for ((array, got), want) in ["y", "dx", "dw", "db"].iter().zip(&got.0).zip(&bound) {
                 for (i, (&got, Sum(want, size, count))) in got.iter().zip(want).enumerate() {
-                    let allowed = (4.0 + (*count as f64).sqrt()) * f64::from(f32::EPSILON) * size;
+                    let allowed =
+                        self.slack * (4.0 + (*count as f64).sqrt()) * f64::from(f32::EPSILON) * size;
                     assert!((f64::from(got) - want).abs() <= allowed, "{array}[{i}] of {name}: {got} {want}");
                 }
             }
@@ -197,7 +200,7 @@ impl Case<'_> {
         let (by_x, by_weight) = (dot(&input.x, dx), dot(&input.weight, dw));
         let size: f64 = bound[0].iter().zip(&input.dy).map(|(s, &d)| s.1 * f64::from(d).abs()).sum();
         let longest = bound.iter().flatten().map(|s| s.2).max().unwrap_or(0) as f64;
-        let allowed = 2.0 * (4.0 + longest.sqrt()) * f64::from(f32::EPSILON) * size;
+        let allowed = 2.0 * self.slack * (4.0 + longest.sqrt()) * f64::from(f32::EPSILON) * size;
         assert!((without_bias - by_x).abs() <= allowed, "<y, dy> {without_bias} <x, dx> {by_x} of {name}");
         assert!(
             (without_bias - by_weight).abs() <= allowed,
@@ -220,8 +223,8 @@ fn guarded(len: usize, f: impl FnOnce(&mut [f32])) -> Vec<f32> {
     buffer[GUARD..GUARD + len].to_vec()
 }
 
-fn run_conv(g: &ConvGeometry, isa: Isa, input: &Input) -> Output {
-    let kernels = table_f32(isa);
+fn run_conv(g: &ConvGeometry, isa: Isa, exact: bool, input: &Input) -> Output {
+    let kernels = table_f32(isa, exact);
     let (mut y, mut dx, mut dw, mut db) = Default::default();
     let scratch = (kernels.conv_scratch)(g);
     let (x, weight, dy) = (&input.x, &input.weight, &input.dy);
@@ -238,7 +241,7 @@ fn run_conv(g: &ConvGeometry, isa: Isa, input: &Input) -> Output {
 }
 
 fn run_dense(g: &DenseGeometry, isa: Isa, input: &Input) -> Output {
-    let kernels = table_f32(isa);
+    let kernels = table_f32(isa, true);
     let (mut y, mut dx, mut dw, mut db) = Default::default();
     let scratch = (kernels.dense_scratch)(g);
     let (x, weight, dy) = (&input.x, &input.weight, &input.dy);
@@ -260,7 +263,22 @@ fn check_conv(g: ConvGeometry) {
         products: &|f| conv_products(&g, f),
         channel: &|i| i / (g.output[0] * g.output[1] * g.lanes) % g.c_out,
         sizes: [g.input_len(), g.weight_len(), g.c_out, g.output_len()],
-        run: &|isa, input| run_conv(&g, isa, input),
+        run: &|isa, input| run_conv(&g, isa, true, input),
+        slack: 1.0,
+    }
+    .check();
+}
+
+/// The kernels that may transform. A tile's sums mix the products of 4 x 4 pixels, so an output's error is bounded by
+/// the sum of magnitudes of its neighbourhood: about eight times its own.
+fn check_winograd(g: ConvGeometry) {
+    Case {
+        name: format!("transformed {g:?}"),
+        products: &|f| conv_products(&g, f),
+        channel: &|i| i / (g.output[0] * g.output[1] * g.lanes) % g.c_out,
+        sizes: [g.input_len(), g.weight_len(), g.c_out, g.output_len()],
+        run: &|isa, input| run_conv(&g, isa, false, input),
+        slack: 8.0,
     }
     .check();
 }
@@ -273,6 +291,7 @@ fn check_dense(g: DenseGeometry) {
         channel: &|i| i / g.lanes % g.outputs,
         sizes: [images * g.inputs, g.inputs * g.outputs, g.outputs, images * g.outputs],
         run: &|isa, input| run_dense(&g, isa, input),
+        slack: 1.0,
     }
     .check();
 }
@@ -364,6 +383,50 @@ fn edges_of_tiles_and_images() {
     }
 }
 
+/// Channels that are no multiple of a tile's or a vector's, odd sizes, any padding, more tiles than a chunk holds.
+#[test]
+fn transformed_convolutions_follow_the_definition() {
+    for (blocks, channels, input, window) in [
+        (1, [32, 32], [8, 8], square(3, 1)),
+        (2, [48, 33], [5, 7], square(3, 1)),
+        (1, [33, 50], [6, 5], square(3, 0)),
+        (1, [32, 71], [3, 4], square(3, 2)),
+        (1, [40, 32], [4, 2], square(3, 4)),
+        (3, [80, 40], [9, 12], square(3, 1)),
+        (1, [32, 40], [3, 110], square(3, 1)),
+        (1, [32, 32], [7, 4], Window { pad: [0, 2], pad_end: [1, 0], ..Window::new([3; 2]) }),
+    ] {
+        check_winograd(conv(blocks, LANES, channels, 1, input, window).unwrap());
+    }
+    let g = conv(0, LANES, [32, 32], 1, [8, 8], square(3, 1)).unwrap();
+    check_winograd(g);
+}
+
+/// What cannot be transformed, or would not gain, comes out as the direct kernels make it.
+#[test]
+fn only_suitable_convolutions_are_transformed() {
+    let strided = Window { stride: [2; 2], ..square(3, 1) };
+    let dilated = Window { dilation: [2; 2], ..square(3, 1) };
+    for (lanes, channels, groups, window, differs) in [
+        (LANES, [32, 32], 1, square(3, 1), true),
+        (LANES, [32, 32], 1, strided, false),
+        (LANES, [32, 32], 1, dilated, false),
+        (LANES, [64, 64], 2, square(3, 1), false),
+        (LANES, [32, 32], 1, square(5, 2), false),
+        (LANES, [3, 64], 1, square(3, 1), false),
+        (1, [32, 32], 1, square(3, 1), false),
+    ] {
+        let g = conv(1, lanes, channels, groups, [6, 6], window).unwrap();
+        let sizes = [g.input_len(), g.weight_len(), g.c_out, g.output_len()];
+        let [x, weight, bias, dy] = [0, 1, 2, 3].map(|i| numbers(sizes[i], i as u64 + 5, 1_000_003));
+        let input = Input { x, weight, bias, dy };
+        for isa in isas() {
+            let [a, b] = [true, false].map(|exact| run_conv(&g, isa, exact, &input).bits());
+            assert_eq!(a != b, differs && isa != Isa::Portable, "{g:?} on {}", isa.name());
+        }
+    }
+}
+
 /// The same bits on 1, 2, 3 and 8 threads.
 #[cfg(feature = "parallel")]
 #[test]
@@ -371,6 +434,7 @@ fn threads_change_no_bit() {
     let cases = [
         conv(3, LANES, [16, 24], 1, [12, 12], square(3, 1)),
         conv(2, LANES, [1, 6], 1, [20, 20], square(5, 0)),
+        conv(3, LANES, [32, 80], 1, [9, 8], square(3, 1)),
         conv(2, 1, [3, 8], 1, [16, 16], square(3, 1)),
     ];
     for isa in isas() {
@@ -380,7 +444,7 @@ fn threads_change_no_bit() {
             let input = Input { x, weight, bias, dy };
             let on = |threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| run_conv(g, isa, &input)).bits()
+                pool.install(|| [true, false].map(|exact| run_conv(g, isa, exact, &input).bits()))
             };
             let one = on(1);
             for threads in [2, 3, 8] {
@@ -409,7 +473,7 @@ fn threads_change_no_bit() {
 fn instruction_sets_are_named_and_an_unknown_one_lists_them() {
     for isa in isas() {
         assert_eq!(Isa::named(isa.name()).unwrap(), isa);
-        assert_eq!(table_f32(isa).isa, isa);
+        assert_eq!(table_f32(isa, true).isa, isa);
     }
     let message = Isa::named("avx51").unwrap_err().to_string();
     assert!(message.contains("avx512") && message.contains("portable"), "{message}");

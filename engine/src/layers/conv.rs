@@ -71,7 +71,10 @@ impl Conv {
     }
 
     fn geometry_of<R: Real>(&self, x: View<'_, R>) -> ConvGeometry {
-        self.geometry(x.shape, Batch { n: x.n, lanes: x.lanes, isa: crate::kernels::Isa::Portable })
+        self.geometry(
+            x.shape,
+            Batch { n: x.n, lanes: x.lanes, isa: crate::kernels::Isa::Portable, exact: true },
+        )
     }
 }
 
@@ -206,7 +209,7 @@ impl<R: Real> Compute<R> for Conv {
     }
 
     fn scratch(&self, inputs: &[Shape], batch: Batch) -> usize {
-        (R::kernels(batch.isa).conv_scratch)(&self.geometry(inputs[0], batch))
+        (batch.kernels::<R>().conv_scratch)(&self.geometry(inputs[0], batch))
     }
 
     fn role(&self) -> Role<'_, R> {

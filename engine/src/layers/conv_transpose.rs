@@ -44,7 +44,7 @@ impl ConvTranspose {
     }
 
     fn geometry_of<R: Real>(&self, x: View<'_, R>) -> ConvGeometry {
-        self.geometry(x.shape, Batch { n: x.n, lanes: x.lanes, isa: Isa::Portable })
+        self.geometry(x.shape, Batch { n: x.n, lanes: x.lanes, isa: Isa::Portable, exact: true })
     }
 }
 
@@ -157,7 +157,7 @@ impl<R: Real> Compute<R> for ConvTranspose {
     }
 
     fn scratch(&self, inputs: &[Shape], batch: Batch) -> usize {
-        (R::kernels(batch.isa).conv_scratch)(&self.geometry(inputs[0], batch))
+        (batch.kernels::<R>().conv_scratch)(&self.geometry(inputs[0], batch))
     }
 
     fn role(&self) -> Role<'_, R> {

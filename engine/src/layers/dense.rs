@@ -100,7 +100,7 @@ impl<R: Real> Compute<R> for Dense {
 
     fn scratch(&self, inputs: &[Shape], batch: Batch) -> usize {
         let (blocks, lanes, inputs) = (batch.blocks(), batch.lanes, inputs[0].c);
-        (R::kernels(batch.isa).dense_scratch)(&DenseGeometry { blocks, lanes, inputs, outputs: self.out })
+        (batch.kernels::<R>().dense_scratch)(&DenseGeometry { blocks, lanes, inputs, outputs: self.out })
     }
 
     fn role(&self) -> Role<'_, R> {

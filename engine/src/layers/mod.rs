@@ -249,12 +249,19 @@ pub struct Batch {
     pub lanes: usize,
     /// Instruction set.
     pub isa: Isa,
+    /// Whether convolutions keep to the direct kernels.
+    pub exact: bool,
 }
 
 impl Batch {
     /// Blocks of images.
     pub fn blocks(&self) -> usize {
         self.n.div_ceil(self.lanes)
+    }
+
+    /// The kernels that it runs on.
+    pub fn kernels<R: Real>(&self) -> &'static Kernels<R> {
+        R::kernels(self.isa, self.exact)
     }
 }
 

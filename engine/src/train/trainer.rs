@@ -65,6 +65,8 @@ pub struct Recipe {
     pub keep: Keep,
     /// Instruction set of the kernels.
     pub isa: Isa,
+    /// Whether convolutions keep to the direct kernels, see [`Plan::exact`].
+    pub exact: bool,
 }
 
 impl Default for Recipe {
@@ -81,6 +83,7 @@ impl Default for Recipe {
             seed: 1,
             keep: Keep::Everything,
             isa: Isa::detect(),
+            exact: false,
         }
     }
 }
@@ -129,7 +132,7 @@ impl Trainer {
     pub fn new(graph: Graph, params: Params<f32>, recipe: Recipe) -> Result<Self> {
         recipe.check(&graph)?;
         let lanes = if recipe.batch == 1 { 1 } else { LANES };
-        let plan = Plan::with(&graph, recipe.batch, lanes, recipe.isa, recipe.keep);
+        let plan = Plan::with(&graph, recipe.batch, lanes, recipe.isa, recipe.keep).exact(recipe.exact);
         Ok(Self {
             gradients: Params::zeros(graph.layout().clone()),
             optimizer: recipe.method.build(graph.layout().learnable_len(), recipe.weight_decay),

@@ -15,6 +15,8 @@ impl Simd for Avx2 {
 
     const CHANNELS: usize = 6;
 
+    const PIXELS: usize = 1;
+
     const INNER: [[usize; 3]; 3] = [[3, 2, 1], [2, 1, 3], [2, 1, 3]];
 
     #[inline(always)]
@@ -33,6 +35,18 @@ impl Simd for Avx2 {
     unsafe fn splat(x: f32) -> __m256 {
         // SAFETY: the caller's promise.
         unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_sub_ps(a, b) }
     }
 
     #[inline(always)]

@@ -15,6 +15,8 @@ impl Simd for Avx512 {
 
     const CHANNELS: usize = 8;
 
+    const PIXELS: usize = 3;
+
     const INNER: [[usize; 3]; 3] = [[8, 3, 1], [8, 1, 3], [4, 2, 3]];
 
     #[inline(always)]
@@ -33,6 +35,18 @@ impl Simd for Avx512 {
     unsafe fn splat(x: f32) -> __m512 {
         // SAFETY: the caller's promise.
         unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_sub_ps(a, b) }
     }
 
     #[inline(always)]

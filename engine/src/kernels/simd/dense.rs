@@ -33,29 +33,6 @@ const VECTORS: usize = 4 * WIDTH;
 #[repr(align(64))]
 struct Panel<const N: usize>([f32; N]);
 
-/// One pixel, no taps, nothing yet: what the jobs below have in common.
-fn blank(x: *const f32, weight: *const f32, y: *mut f32) -> outer::Job {
-    outer::Job {
-        channels: 0,
-        taps: [1; 2],
-        x,
-        x_channel: 0,
-        x_tap: [0; 2],
-        x_pixel: [0; 2],
-        x_ahead: 0,
-        weight,
-        weight_lane: 1,
-        weight_channel: 0,
-        weight_tap: [0; 2],
-        start: [0.0; MOST],
-        resume: false,
-        y,
-        y_channel: 0,
-        y_pixel: [0; 2],
-        pixels: [1; 2],
-    }
-}
-
 /// Forward. See [`crate::kernels::DenseForward`].
 pub fn forward<S: Simd>(
     g: &DenseGeometry,
@@ -94,7 +71,7 @@ pub fn forward<S: Simd>(
                     y_channel: WIDTH,
                     y_pixel: [0, g.outputs * WIDTH],
                     pixels: [1, g.blocks],
-                    ..blank(at.0, at.1, to.at(part.start * WIDTH))
+                    ..outer::Job::blank(at.0, at.1, to.at(part.start * WIDTH))
                 };
                 // SAFETY: inputs, rows and blocks lie in arrays whose lengths are checked above; no other job writes
                 // these outputs.
@@ -179,7 +156,7 @@ pub fn pull<S: Simd>(g: &DenseGeometry, dy: &[f32], weight: &[f32], dx: &mut [f3
                     y_channel: WIDTH,
                     y_pixel: [0, g.inputs * WIDTH],
                     pixels: [1, g.blocks],
-                    ..blank(at, weight, to.at((inputs.start + part.start) * WIDTH))
+                    ..outer::Job::blank(at, weight, to.at((inputs.start + part.start) * WIDTH))
                 };
                 // SAFETY: outputs and blocks lie in arrays whose lengths are checked above, the weights in the panel; no
                 // other job writes these inputs.
@@ -210,7 +187,7 @@ fn pull_single<S: Simd>(g: &DenseGeometry, dy: &[f32], weight: &[f32], dx: &mut 
             y_channel: g.inputs,
             y_pixel: [0, WIDTH],
             pixels: [1, whole],
-            ..blank(
+            ..outer::Job::blank(
                 weight.as_ptr().wrapping_add(inputs.start),
                 dy[part.start * g.outputs..].as_ptr(),
                 to.at(part.start * g.inputs + inputs.start),
@@ -319,7 +296,11 @@ fn weight_tile<S: Simd>(
         y_channel: g.inputs,
         y_pixel: [0, WIDTH],
         pixels: [1, whole],
-        ..blank(panel.0.as_ptr(), dy[(first / WIDTH * g.outputs + part.start) * WIDTH..].as_ptr(), y)
+        ..outer::Job::blank(
+            panel.0.as_ptr(),
+            dy[(first / WIDTH * g.outputs + part.start) * WIDTH..].as_ptr(),
+            y,
+        )
     };
     // SAFETY: the panel holds these images; dy, whose length the caller checked, these outputs of them; no other job
     // writes these weights.

@@ -84,6 +84,39 @@ macro_rules! tiles {
             }
         }
 
+        unsafe fn winograd_input(job: &$crate::kernels::simd::winograd::transform::Input) {
+            use $crate::kernels::simd::winograd::transform;
+            #[target_feature(enable = $features)]
+            unsafe fn run(job: &transform::Input) {
+                // SAFETY: the caller's promise.
+                unsafe { transform::input::<$isa, $registers>(job) }
+            }
+            // SAFETY: the caller's promise.
+            unsafe { run(job) }
+        }
+
+        unsafe fn winograd_gradient(job: &$crate::kernels::simd::winograd::transform::Gradient) {
+            use $crate::kernels::simd::winograd::transform;
+            #[target_feature(enable = $features)]
+            unsafe fn run(job: &transform::Gradient) {
+                // SAFETY: the caller's promise.
+                unsafe { transform::gradient::<$isa, $registers>(job) }
+            }
+            // SAFETY: the caller's promise.
+            unsafe { run(job) }
+        }
+
+        unsafe fn winograd_output(job: &$crate::kernels::simd::winograd::transform::Output) {
+            use $crate::kernels::simd::winograd::transform;
+            #[target_feature(enable = $features)]
+            unsafe fn run(job: &transform::Output) {
+                // SAFETY: the caller's promise.
+                unsafe { transform::output::<$isa, $registers>(job) }
+            }
+            // SAFETY: the caller's promise.
+            unsafe { run(job) }
+        }
+
         unsafe fn chains(rounds: usize) -> (usize, f32) {
             #[target_feature(enable = $features)]
             unsafe fn chains(rounds: usize) -> (usize, f32) {
@@ -110,6 +143,7 @@ pub mod outer;
 pub mod pack;
 pub mod peak;
 pub mod single;
+pub mod winograd;
 
 /// Numbers in a vector.
 pub const WIDTH: usize = 16;
@@ -135,6 +169,9 @@ pub trait Simd: Copy + Sync + 'static {
     /// Output channels in a full [`outer`] tile.
     const CHANNELS: usize;
 
+    /// Pixels in a full [`outer`] tile of [`Simd::CHANNELS`].
+    const PIXELS: usize;
+
     /// Full [`inner`] tiles, (output channels, input channels, taps of a kernel row): for one tap, for one input channel,
     /// for more of both.
     const INNER: [[usize; 3]; 3];
@@ -148,6 +185,12 @@ pub trait Simd: Copy + Sync + 'static {
     /// The same number in every place.
     unsafe fn splat(x: f32) -> Self::V;
 
+    /// a + b.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+
+    /// a - b.
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+
     /// a b + c, rounded once.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
@@ -160,6 +203,15 @@ pub trait Simd: Copy + Sync + 'static {
     /// The products of `sizes` (at most one of [`Simd::INNER`], but 2 taps or 3 where that has 3), sixteen partial sums
     /// each, `[output][input][tap][16]`.
     unsafe fn inner(sizes: [usize; 3], job: &inner::Job, sums: &mut inner::Sums);
+
+    /// A row of tiles of an input, see [`winograd::transform`].
+    unsafe fn winograd_input(job: &winograd::transform::Input);
+
+    /// A tile of an output's gradient.
+    unsafe fn winograd_gradient(job: &winograd::transform::Gradient);
+
+    /// A tile of an output.
+    unsafe fn winograd_output(job: &winograd::transform::Output);
 
     /// Independent multiply-adds: floating-point operations and a sum to keep.
     unsafe fn chains(rounds: usize) -> (usize, f32);

@@ -15,6 +15,8 @@ impl Simd for Neon {
 
     const CHANNELS: usize = 6;
 
+    const PIXELS: usize = 1;
+
     const INNER: [[usize; 3]; 3] = [[3, 2, 1], [2, 1, 3], [2, 1, 3]];
 
     #[inline(always)]
@@ -33,6 +35,18 @@ impl Simd for Neon {
     unsafe fn splat(x: f32) -> float32x4_t {
         // SAFETY: the caller's promise.
         unsafe { vdupq_n_f32(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller's promise.
+        unsafe { vaddq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller's promise.
+        unsafe { vsubq_f32(a, b) }
     }
 
     #[inline(always)]

@@ -49,6 +49,29 @@ pub struct Job {
 }
 
 impl Job {
+    /// One pixel, no channels, one tap each: what is not said of a job of few steps.
+    pub fn blank(x: *const f32, weight: *const f32, y: *mut f32) -> Self {
+        Self {
+            channels: 0,
+            taps: [1; 2],
+            x,
+            x_channel: 0,
+            x_tap: [0; 2],
+            x_pixel: [0; 2],
+            x_ahead: 0,
+            weight,
+            weight_lane: 1,
+            weight_channel: 0,
+            weight_tap: [0; 2],
+            start: [0.0; MOST],
+            resume: false,
+            y,
+            y_channel: 0,
+            y_pixel: [0; 2],
+            pixels: [1; 2],
+        }
+    }
+
     /// All pixels.
     pub fn total(&self) -> usize {
         self.pixels[0] * self.pixels[1]
