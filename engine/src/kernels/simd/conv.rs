@@ -21,8 +21,12 @@ const FEW_JOBS: usize = 16;
 /// the second-level cache. Planes often lie a power of two apart, and too many of them compete for the same places.
 const READ: usize = 1 << 16;
 
-/// The fewest channels that are read at once.
+/// The fewest channels that are read at once, twice as many where strips then still have [`ROWS`] rows: sums leave the
+/// registers less often.
 const FEWEST: usize = 16;
+
+/// Rows below which a strip reads too many of them twice.
+const ROWS: usize = 8;
 
 /// Output pixels that a weight-gradient tile should see before its sums are folded.
 const PIXELS_PER_FOLD: usize = 512;
@@ -131,7 +135,8 @@ impl Sweep {
         let (place, len) = self.packing.place(group, &part);
         let packed = &packed[place..][..len];
         let to = to.at(((block * groups + group) * written + part.start) * written_plane);
-        let chunk = (READ / read_plane.max(1)).max(FEWEST);
+        let fewest = if 2 * FEWEST * ROWS * read_w <= READ { 2 * FEWEST } else { FEWEST };
+        let chunk = (READ / read_plane.max(1)).max(fewest);
         let strip = (READ / (chunk * read_w).max(1)).max(1);
         for rows in self.axes[0].runs().flat_map(|rows| rows.split(strip)) {
             for first in (0..read.max(1)).step_by(chunk) {
