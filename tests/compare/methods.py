@@ -76,7 +76,8 @@ def compare_method(method, options, folder):
     for name in names:
         command = [sys.executable, str(HERE / "methods_peer.py"), name, method, str(folder), str(options.threads)]
         peer = compare.Contestant(name, command, options.threads)
-        peer.warm_up("run", options.turn)
+        # it has run once before it said that it is ready, and a run is long
+        peer.steps["run"] = 1
         times = [(own.turn(method, settings), peer.turn("run")) for _ in range(options.rounds)]
         ratios = [theirs / ours for ours, theirs in times]
         count = len(maps)

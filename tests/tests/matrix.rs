@@ -235,3 +235,39 @@ fn pictures_of_what_was_saved_are_the_same_bytes() {
         assert!(picture(&answer) == picture(&again), "{name}");
     }
 }
+
+#[test]
+fn what_feeds_one_linear_head_adds_up_to_the_logit() {
+    let net = net();
+    let x = images(&net, 3);
+    let bias = net.params.get("fc.bias").unwrap()[2];
+    let map = run(&net, &x, "hires-cam", Some("relu2"), &[]);
+    for (map, facts) in map.map.outer_iter().zip(&map.facts) {
+        assert!((map.sum() + bias - facts.score.unwrap()).abs() < 1e-12, "{facts:?}");
+    }
+}
+
+#[test]
+fn a_layer_of_a_single_place_says_that_it_cannot_say_where() {
+    let graph = Graph::builder("point", [1, 4, 4])
+        .layer("conv", Conv::new(3, 4))
+        .layer("relu", Relu)
+        .layer("flatten", Flatten)
+        .layer("fc", Dense::new(3))
+        .build()
+        .unwrap();
+    let mut params = graph.init(Init::He, 2);
+    for name in ["conv.weight", "fc.weight"] {
+        let positive = params.get(name).unwrap().mapv(f64::abs);
+        params.set(name, positive.view()).unwrap();
+    }
+    let net: Net<f64> = Net::new(graph, params, 1);
+    let x = images(&net, 2).mapv(f64::abs);
+    for method in ["grad-cam", "score-cam", "eigen-cam", "layer-cam"] {
+        let answer = run(&net, &x, method, None, &[]);
+        assert_eq!(answer.map.shape(), [2, 1, 1], "{method}");
+        assert!(answer.notes.iter().any(|n| n.contains("single place")), "{method}");
+        assert!(answer.map.iter().all(|v| v.is_finite()));
+        assert!(answer.facts.iter().all(|f| f.reason.is_some()), "{method} {:?}", answer.facts);
+    }
+}
