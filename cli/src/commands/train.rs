@@ -109,6 +109,9 @@ pub struct Args {
     /// Test images that are dumped, by their places in the test set, as in 0,3 [default: the first]
     #[arg(long, value_name = "PLACES", value_delimiter = ',')]
     dump_images: Option<Vec<usize>>,
+    /// Read activations, gradients and updates as training goes, into diagnosis.jsonl
+    #[arg(long)]
+    diagnose: bool,
     /// Where to put the run: a folder that does not exist yet
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -147,6 +150,7 @@ impl Args {
         }
         c.nesterov |= self.nesterov;
         c.exact |= self.exact;
+        c.diagnose |= self.diagnose;
         if let Some(steps) = &self.augment {
             c.augment = Some(steps.iter().filter(|s| *s != "none").cloned().collect());
         }

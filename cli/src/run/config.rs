@@ -75,6 +75,8 @@ pub struct Config {
     pub exact: bool,
     /// Threads (0: one per processor); results do not depend on it.
     pub threads: usize,
+    /// Read activations, gradients and updates as training goes, into diagnosis.jsonl.
+    pub diagnose: bool,
     /// What is dumped as training goes.
     pub dump: Dump,
     /// When checkpoints are written.
@@ -156,6 +158,7 @@ impl Default for Config {
             seed: 1,
             exact: false,
             threads: 0,
+            diagnose: false,
             dump: Dump::default(),
             checkpoint: Checkpoint::default(),
             early_stop: None,
@@ -220,7 +223,7 @@ impl Config {
     /// The keys that decide what is learned, as text: two runs with the same ones have the same bits.
     pub fn deciding(&self) -> Result<String> {
         let mut table = table_of(&self.to_toml()?);
-        table.retain(|key, _| !["threads", "data_dir", "dump", "checkpoint"].contains(&key));
+        table.retain(|key, _| !["threads", "data_dir", "diagnose", "dump", "checkpoint"].contains(&key));
         toml::to_string(&table)
             .map_err(|e| Error::request(format!("the configuration cannot be written: {e}"), "report this"))
     }

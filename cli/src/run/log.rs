@@ -90,19 +90,19 @@ impl Log {
 
 /// A file that grows line by line. A line is one write, so that a killed program loses at most the last one.
 #[derive(Debug)]
-struct Lines {
+pub(super) struct Lines {
     path: PathBuf,
     file: File,
 }
 
 impl Lines {
-    fn open(path: PathBuf) -> Result<Self> {
+    pub(super) fn open(path: PathBuf) -> Result<Self> {
         let open = File::options().append(true).create(true).open(&path);
         let file = open.map_err(|e| Error::io(&path, "open the log", e))?;
         Ok(Self { path, file })
     }
 
-    fn add(&mut self, mut line: String) -> Result<()> {
+    pub(super) fn add(&mut self, mut line: String) -> Result<()> {
         line.push('\n');
         let written = self.file.write_all(line.as_bytes());
         written.map_err(|e| Error::io(&self.path, "write the log", e))
@@ -110,7 +110,7 @@ impl Lines {
 }
 
 /// Keeps the lines that `keep` wants; one without its end was cut off by a kill, and goes.
-fn cut(path: &Path, keep: impl Fn(&str) -> bool) -> Result<()> {
+pub(super) fn cut(path: &Path, keep: impl Fn(&str) -> bool) -> Result<()> {
     let text = String::from_utf8_lossy(&atomic::read(path)?).into_owned();
     let whole = text.split_inclusive('\n').filter(|l| l.ends_with('\n') && keep(l.trim_end_matches('\n')));
     Ok(atomic::write(path, whole.collect::<String>().as_bytes())?)

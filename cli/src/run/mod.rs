@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod config;
 pub mod data;
+pub mod diagnosis;
 pub mod dump;
 pub mod lock;
 pub mod log;

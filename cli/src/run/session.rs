@@ -4,6 +4,7 @@
 use super::checkpoint::Keeper;
 use super::config::Config;
 use super::data;
+use super::diagnosis;
 use super::dump::Dumper;
 use super::lock::Lock;
 use super::log::Log;
@@ -55,6 +56,7 @@ pub fn train(session: Session) -> Result<()> {
     let mut keeper = Keeper::new(&run, &config, stop.clone(), from.as_ref())?;
     let recipe = config.recipe()?;
     let mut dumper = Dumper::open(&run, &config, &graph, &test, recipe.loss, place)?;
+    let mut diagnosis = if config.diagnose { Some(diagnosis::observer(&run, &test, place)?) } else { None };
     let mut trainer = Trainer::new(graph, params, recipe)?;
     if let Some(from) = from {
         trainer.restore(from)?;
@@ -80,8 +82,9 @@ pub fn train(session: Session) -> Result<()> {
         ));
     } else {
         stop.training(true);
-        let observers: &mut [&mut dyn Observer] = &mut [&mut log, &mut reporter, &mut keeper, &mut dumper];
-        let ended = trainer.run(&mut loader, test_set, observers);
+        let mut observers: Vec<&mut dyn Observer> = vec![&mut log, &mut reporter, &mut keeper, &mut dumper];
+        observers.extend(diagnosis.iter_mut().map(|d| d.as_mut() as &mut dyn Observer));
+        let ended = trainer.run(&mut loader, test_set, &mut observers);
         stop.training(false);
         dumped = dumper.finish();
         last = ended?;

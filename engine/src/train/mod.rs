@@ -4,9 +4,11 @@
 //! borrow what happened and cannot change it, so training gives the same bits with or without them.
 
 pub mod checkpoint;
+pub mod diagnosis;
 mod evaluate;
 mod guard;
 mod observe;
+pub mod probe;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, Place, Standing};
