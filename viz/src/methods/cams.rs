@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Facts};
 use super::pass::{Pass, each_sample, value, values};
-use super::residual::{adjointness, each, of_gradients};
+use super::residual::{adjointness, of_gradients};
 use super::score::Score;
 use super::{Ask, Error, Key, Result};
 use crate::resize::{Resize, resize};
@@ -169,10 +169,10 @@ pub(super) fn by_gradient<R: Real>(
             batch.iter().enumerate().map(|(i, &(sample, _))| ask.class(sample, logits, i)).collect();
         pass.pull_classes(&classes, site.slot, &rules, score)?;
         let maps = combine(pass.at(site.slot)?, pass.signal(site.slot)?, &channel);
-        let residuals = each(pass, classes.len(), |pass, i| match score {
-            Score::Logit => of_gradients(pass, i, site.slot, classes[i]),
-            _ => Ok(adjointness(pass, i, site.slot, pass.logits)),
-        })?;
+        let residuals = match score {
+            Score::Logit => of_gradients(pass, &classes, site.slot)?,
+            _ => adjointness(pass, classes.len(), site.slot, pass.logits),
+        };
         for ((i, &class), residual) in classes.iter().enumerate().zip(residuals) {
             let raw: Vec<R> = values(maps.view(), i).collect();
             let logit = value(pass.logits()?, i, class).wide();

@@ -55,10 +55,10 @@ fn class<R: Real>(ask: &Ask<'_, R>, rules: &RuleSet<R>, score: Score, check: Che
             batch.iter().enumerate().map(|(i, &(sample, _))| ask.class(sample, logits, i)).collect();
         let from = pass.logits;
         pass.pull_classes(&classes, 0, rules, score)?;
-        let residuals = residual::each(pass, classes.len(), |pass, i| match check {
-            Check::Bias if score == Score::Logit => residual::of_gradients(pass, i, 0, classes[i]),
-            _ => Ok(residual::adjointness(pass, i, 0, from)),
-        })?;
+        let residuals = match check {
+            Check::Bias if score == Score::Logit => residual::of_gradients(pass, &classes, 0)?,
+            _ => residual::adjointness(pass, classes.len(), 0, from),
+        };
         for ((i, &class), residual) in classes.iter().enumerate().zip(residuals) {
             let logit = value(pass.logits()?, i, class).wide();
             let facts = Facts { class: Some(class), score: Some(logit), residual, ..Facts::default() };
@@ -136,8 +136,8 @@ fn project<R: Real>(ask: &Ask<'_, R>, rules: &RuleSet<R>, layer: &str, unit: Uni
             }
         })?;
         let shape = ask.graph.shape(slot);
-        for (i, &place) in places.iter().enumerate() {
-            let residual = residual::adjointness(pass, i, 0, slot);
+        let residuals = residual::adjointness(pass, places.len(), 0, slot);
+        for ((i, &place), residual) in places.iter().enumerate().zip(residuals) {
             let at = |flat: usize| {
                 let (k, cell) = (flat / shape.plane(), flat % shape.plane());
                 [k, cell / shape.w, cell % shape.w]

@@ -1,4 +1,5 @@
-//! Identities that hold for a whole walk, measured on what flowed: the price is a few sums.
+//! Identities that hold for a whole walk, measured on what flowed: the price is a few sums, taken for all images of a
+//! block at once.
 
 use super::answer::Residual;
 use super::pass::{Pass, value, values};
@@ -30,16 +31,46 @@ pub(super) fn shift<R: Real>(at: &At<'_, R>) -> Option<Vec<f64>> {
     }
 }
 
-/// The sum over a signal of image `i`, weighted per channel.
-fn weighted<R: Real>(signal: View<'_, R>, i: usize, weights: &[f64]) -> f64 {
-    let plane = signal.shape.plane();
-    let mut values = values(signal, i);
-    weights.iter().map(|w| w * values.by_ref().take(plane).map(|v| v.wide()).sum::<f64>()).sum()
+/// Numbers of each image of a batch, found block by block: `add(block, sums)` adds up those of a block, one per lane.
+fn per_image<R: Real, T: Clone + Default + Send>(
+    view: View<'_, R>,
+    add: impl Fn(usize, &mut [T]) + Sync + Send,
+) -> Vec<T> {
+    let mut sums = vec![T::default(); view.n.next_multiple_of(view.lanes)];
+    par::chunks(&mut sums, view.lanes, add);
+    sums.truncate(view.n);
+    sums
 }
 
-fn dot<R: Real>(a: View<'_, R>, b: View<'_, R>, i: usize) -> (f64, f64) {
-    let products = values(a, i).zip(values(b, i)).map(|(a, b)| a.wide() * b.wide());
-    products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()))
+/// The sum over a signal, weighted per channel, of each image.
+fn weighted<R: Real>(signal: View<'_, R>, weights: &[f64]) -> Vec<f64> {
+    let (lanes, plane) = (signal.lanes, signal.shape.plane() * signal.lanes);
+    per_image(signal, |block, sums: &mut [f64]| {
+        let values = &signal.data[block * signal.block_len()..][..signal.block_len()];
+        let mut channel = vec![0.0; lanes];
+        for (weight, values) in weights.iter().zip(values.chunks_exact(plane)) {
+            channel.fill(0.0);
+            for place in values.chunks_exact(lanes) {
+                channel.iter_mut().zip(place).for_each(|(sum, v)| *sum += v.wide());
+            }
+            sums.iter_mut().zip(&channel).for_each(|(sum, channel)| *sum += weight * channel);
+        }
+    })
+}
+
+/// The sum of products of each image, and of their magnitudes.
+fn dots<R: Real>(a: View<'_, R>, b: View<'_, R>) -> Vec<(f64, f64)> {
+    let (lanes, len) = (a.lanes, a.block_len());
+    per_image(a, |block, sums: &mut [(f64, f64)]| {
+        let [a, b] = [a, b].map(|view| &view.data[block * len..][..len]);
+        for (a, b) in a.chunks_exact(lanes).zip(b.chunks_exact(lanes)) {
+            for ((sums, a), b) in sums.iter_mut().zip(a).zip(b) {
+                let product = a.wide() * b.wide();
+                sums.0 += product;
+                sums.1 += product.abs();
+            }
+        }
+    })
 }
 
 /// Whether every layer between two slots leaves degree one: linear, rectifiers, pools.
@@ -51,57 +82,48 @@ pub(super) fn piecewise_linear<R: Real>(graph: &Graph, to: usize, from: usize) -
     })
 }
 
-/// The sum over the layers between two slots of <signal, bias>, for image `i` after a walk with the gradient rule.
-pub(super) fn bias_part<R: Real>(pass: &Pass<'_, R>, i: usize, to: usize, from: usize) -> f64 {
-    let part = |layer: usize| {
-        let signal = pass.signals().slot(layer + 1)?.view();
-        let shift = shift(&at(pass.graph, pass.params, &pass.trace, layer))?;
-        Some(weighted(signal, i, &shift))
-    };
-    (to..from).filter_map(part).sum()
+/// The sum over the layers between two slots of <signal, bias>, of each image after a walk with the gradient rule.
+fn bias_part<R: Real>(pass: &Pass<'_, R>, n: usize, to: usize, from: usize) -> Vec<f64> {
+    let mut out = vec![0.0; n];
+    for layer in to..from {
+        let Some(signal) = pass.signals().slot(layer + 1) else { continue };
+        let Some(shift) = shift(&at(pass.graph, pass.params, &pass.trace, layer)) else { continue };
+        out.iter_mut().zip(weighted(signal.view(), &shift)).for_each(|(sum, part)| *sum += part);
+    }
+    out
 }
 
-/// sum(A g) + sum(bias g) - score, for image `i` after a walk with the gradient rule from the logits down to slot
-/// `to`. `None` where a layer in between is neither linear nor a rectifier nor a pool, or where a path leads around
-/// the slot.
-pub(super) fn bias_identity<R: Real>(
-    pass: &Pass<'_, R>,
-    i: usize,
-    to: usize,
-    class: usize,
-) -> Result<Option<Residual>> {
+/// sum(A g) + sum(bias g) - score, of each image after a walk with the gradient rule from its class's logit down to
+/// slot `to`. `None` where a layer in between is neither linear nor a rectifier nor a pool, or where a path leads
+/// around the slot.
+fn bias_identity<R: Real>(pass: &Pass<'_, R>, classes: &[usize], to: usize) -> Result<Option<Vec<Residual>>> {
     let (graph, from) = (pass.graph, pass.logits);
     if !piecewise_linear::<R>(graph, to, from) || graph.frontier(to) != [to] {
         return Ok(None);
     }
-    let score = value(pass.logits()?, i, class).wide();
-    let (inputs, size) = dot(pass.at(to)?, pass.signal(to)?, i);
-    let biases = bias_part(pass, i, to, from);
-    let value = inputs + biases - score;
-    Ok(Some(Residual { name: "bias identity", value, scale: size.max(score.abs()), meaning: BIAS }))
+    let inputs = dots(pass.at(to)?, pass.signal(to)?);
+    let biases = bias_part(pass, classes.len(), to, from);
+    let logits = pass.logits()?;
+    let one = |(i, &class): (usize, &usize)| {
+        let score = value(logits, i, class).wide();
+        let (sum, size) = inputs[i];
+        let (value, scale) = (sum + biases[i] - score, size.max(score.abs()));
+        Residual { name: "bias identity", value, scale, meaning: BIAS }
+    };
+    Ok(Some(classes.iter().enumerate().map(one).collect()))
 }
 
-/// The bias identity where it holds, else adjointness, for image `i` after a walk with the gradient rule from the
+/// The bias identity where it holds, else adjointness, of each image after a walk with the gradient rule from its
 /// class's logit down to slot `to`: whether the gradients that a map is made of are right.
 pub(super) fn of_gradients<R: Real>(
     pass: &Pass<'_, R>,
-    i: usize,
+    classes: &[usize],
     to: usize,
-    class: usize,
-) -> Result<Option<Residual>> {
-    let whole = bias_identity(pass, i, to, class)?;
-    Ok(whole.or_else(|| adjointness(pass, i, to, pass.logits)))
-}
-
-/// One residual for each of `n` images, image by image on all threads.
-pub(super) fn each<R: Real>(
-    pass: &Pass<'_, R>,
-    n: usize,
-    of: impl Fn(&Pass<'_, R>, usize) -> Result<Option<Residual>> + Sync + Send,
 ) -> Result<Vec<Option<Residual>>> {
-    let mut out: Vec<Result<Option<Residual>>> = (0..n).map(|_| Ok(None)).collect();
-    par::chunks(&mut out, 1, |i, place| place[0] = of(pass, i));
-    out.into_iter().collect()
+    Ok(match bias_identity(pass, classes, to)? {
+        Some(found) => found.into_iter().map(Some).collect(),
+        None => adjointness(pass, classes.len(), to, pass.logits),
+    })
 }
 
 /// A number that was computed before and once more, in another batch.
@@ -109,28 +131,36 @@ pub(super) fn repeated(before: f64, again: f64, scale: f64) -> Residual {
     Residual { name: "repeat", value: again - before, scale, meaning: REPEAT }
 }
 
-/// The worst gap over layers between <J x, signal> and <x, J^T signal>, for image `i` after a walk from slot `from` down
-/// to slot `to`.
-pub(super) fn adjointness<R: Real>(pass: &Pass<'_, R>, i: usize, to: usize, from: usize) -> Option<Residual> {
-    let mut worst: Option<Residual> = None;
+/// The worst gap over layers between <J x, signal> and <x, J^T signal>, of each of `n` images after a walk from slot
+/// `from` down to slot `to`.
+pub(super) fn adjointness<R: Real>(
+    pass: &Pass<'_, R>,
+    n: usize,
+    to: usize,
+    from: usize,
+) -> Vec<Option<Residual>> {
+    let mut worst: Vec<Option<Residual>> = vec![None; n];
     for layer in to..from {
         let at = at(pass.graph, pass.params, &pass.trace, layer);
         if matches!(at.layer.role(), Role::Rectifier | Role::Pointwise(_) | Role::Normalize | Role::Softmax) {
             continue;
         }
         let Some(signal) = pass.signals().slot(layer + 1) else { continue };
-        let (up, size) = dot(at.output, signal.view(), i);
-        let up = up - shift(&at).map_or(0.0, |shift| weighted(signal.view(), i, &shift));
-        let (mut down, mut scale) = (0.0, size);
-        for input in 0..at.inputs.len() {
-            let Some(edge) = pass.signals().edge(layer, input) else { continue };
-            let (sum, size) = dot(at.inputs.get(input), edge.view(), i);
-            down += sum;
-            scale += size;
-        }
-        let here = Residual { name: "adjointness", value: up - down, scale, meaning: ADJOINT };
-        if worst.as_ref().is_none_or(|w| here.relative() > w.relative()) {
-            worst = Some(here);
+        let up = dots(at.output, signal.view());
+        let shifts = shift(&at).map_or_else(|| vec![0.0; n], |shift| weighted(signal.view(), &shift));
+        let edges = (0..at.inputs.len()).filter_map(|input| {
+            let edge = pass.signals().edge(layer, input)?;
+            Some(dots(at.inputs.get(input), edge.view()))
+        });
+        let edges: Vec<Vec<(f64, f64)>> = edges.collect();
+        for (i, worst) in worst.iter_mut().enumerate() {
+            let down: f64 = edges.iter().map(|edge| edge[i].0).sum();
+            let scale = edges.iter().map(|edge| edge[i].1).sum::<f64>() + up[i].1;
+            let value = up[i].0 - shifts[i] - down;
+            let here = Residual { name: "adjointness", value, scale, meaning: ADJOINT };
+            if worst.as_ref().is_none_or(|w| here.relative() > w.relative()) {
+                *worst = Some(here);
+            }
         }
     }
     worst
