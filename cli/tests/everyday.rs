@@ -46,3 +46,31 @@ fn runs_are_listed_compared_exported_and_reported() {
     assert!(!html.contains("src=\"http") && !html.contains("href=\"http"));
     assert!(good(at, "completions bash").contains("glassbox"));
 }
+
+#[test]
+fn single_numbers_are_worked_out_of_the_bundled_net_and_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let text = good(at, "explain-step");
+    for part in
+        ["0.0232455", "<- the switch points here", "2 tied", "the engine stored 1.25 (the same", "-0.01148"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = good(at, "explain-step --layer relu --unit 0,2,1 --show gradient --svg step.svg --json");
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let sum: f64 = value["terms"].as_array().unwrap().iter().map(|t| t["value"].as_f64().unwrap()).sum();
+    assert!(
+        (sum + 0.005744).abs() < 1e-6 && (sum - value["stored"].as_f64().unwrap()).abs() < 1e-8,
+        "{text}"
+    );
+    assert_eq!(value["agrees"], true);
+    assert!(fs::read_to_string(at.join("step.svg")).unwrap().starts_with("<svg"));
+
+    let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/images/seven.png");
+    for what in ["conv2", "pool1 --unit 3", "conv1 --show gradient --weight 0,0,2,2", "pool2 --show unpool"] {
+        let text = good(at, &format!("explain-step --model lenet --input {picture} --layer {what} --json"));
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["agrees"], true, "{what}: {text}");
+    }
+}

@@ -24,6 +24,7 @@ pub mod overlay;
 pub mod resize;
 pub mod scale;
 mod sheet;
+pub mod steps;
 mod svg;
 pub mod tiles;
 pub mod weights;

@@ -121,7 +121,7 @@ pub fn bar(template: &str) -> ProgressBar {
 }
 
 /// --unit: K, K,Y,X or all.
-fn unit(text: &str) -> Result<Unit> {
+pub(super) fn unit(text: &str) -> Result<Unit> {
     let wrong = || Error::request(format!("--unit {text} names no unit"), "write a channel K, one unit K,Y,X, or all");
     if text == "all" {
         return Ok(Unit::All);

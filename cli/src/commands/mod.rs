@@ -30,6 +30,7 @@ commands! {
     #[command(visible_alias = "evaluate")]
     Eval => eval,
     Explain => explain,
+    ExplainStep => explain_step,
     Export => export,
     Figure => figure,
     Gradcheck => gradcheck,
