@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A small run: 6 epochs of 10 steps.
 const RUN: &str =
@@ -87,6 +87,36 @@ fn killed_at_any_time_a_run_ends_in_the_same_bits() {
     equal(&at.join("whole"), &at.join("killed"));
     good(at, "resume killed --quiet --no-figures --epochs 7");
     assert!(fs::read_to_string(at.join("killed/log.csv")).unwrap().lines().count() == 8);
+}
+
+#[test]
+#[ignore = "takes minutes; cargo test --release -p glassbox --test runs -- --ignored"]
+fn killed_at_twenty_random_times_a_run_ends_in_the_same_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let start = Instant::now();
+    good(at, &format!("train --out whole {RUN}"));
+    let whole = start.elapsed().as_millis() as u64;
+    let mut random = 20_201_u64;
+    for trial in 0..20 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let wait = (random >> 33) % whole;
+        let name = format!("killed{trial}");
+        let mut child = program(at, &format!("train --out {name} {RUN}")).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let run = at.join(&name);
+        if run.join("model.toml").is_file() {
+            let text = good(at, &format!("resume {name} --no-figures"));
+            println!("killed after {wait} of {whole} ms: {}", text.lines().next().unwrap_or("").trim());
+        } else {
+            println!("killed after {wait} of {whole} ms: before there was a run");
+            let _ = fs::remove_dir_all(&run);
+            good(at, &format!("train --out {name} {RUN}"));
+        }
+        equal(&at.join("whole"), &run);
+    }
 }
 
 #[cfg(unix)]
@@ -178,4 +208,56 @@ fn a_full_disk_names_the_file_and_leaves_the_old_checkpoint() {
     assert!(text.contains("checkpoints/") && text.contains(".safetensors: cannot write the file"), "{text}");
     assert!(fs::read(file(&a, "latest.safetensors")).unwrap() == before);
     good(at, "resume a --no-figures --quiet");
+}
+
+#[test]
+fn a_configuration_of_a_newer_program_is_refused_by_its_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let short = "--limit 64 --batch 32 --epochs 1 --threads 1 --no-figures --dump-every 0 --quiet";
+    good(at, &format!("train --out a {short}"));
+    let config = fs::read_to_string(at.join("a/run.toml")).unwrap();
+    let own = concat!("glassbox = \"", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(config.contains(own), "{config}");
+    let newer = format!("hologram = 3\n{}", config.replace(own, "glassbox = \"7.1.0\""));
+    fs::write(at.join("a/run.toml"), &newer).unwrap();
+    let before = fs::read(file(&at.join("a"), "latest.safetensors")).unwrap();
+    for line in ["resume a --epochs 2 --no-figures", "eval a", "train a/run.toml --out b"] {
+        let text = refused(at, line, 2);
+        assert!(text.contains("a/run.toml") && text.contains("written by glassbox 7.1.0"), "{line}: {text}");
+        assert!(text.contains(concat!("this is ", env!("CARGO_PKG_VERSION"))), "{line}: {text}");
+    }
+    assert!(fs::read_to_string(at.join("a/run.toml")).unwrap() == newer && !at.join("b").exists());
+    assert!(fs::read(file(&at.join("a"), "latest.safetensors")).unwrap() == before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let short = "--limit 64 --batch 32 --epochs 1 --threads 1 --no-figures --dump-every 0 --quiet";
+    good(at, &format!("train --out a {short}"));
+    // a file where a folder must be made: refused for every user, root too
+    fs::write(at.join("plain"), b"text").unwrap();
+    let text = refused(at, &format!("train --runs plain {short}"), 1);
+    assert!(text.contains("plain") && text.contains("cannot create the folder"), "{text}");
+    assert_eq!(fs::read(at.join("plain")).unwrap(), b"text");
+    let mode = |path: &str, mode: u32| {
+        fs::set_permissions(at.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let old = fs::read(file(&at.join("a"), "latest.safetensors")).unwrap();
+    mode("a/checkpoints", 0o555);
+    mode("a", 0o555);
+    // root may write all the same; checkpoint/tests.rs lets the calls themselves fail
+    if fs::write(at.join("a/probe"), b"").is_err() {
+        let text = refused(at, "resume a --epochs 2 --no-figures", 1);
+        assert!(text.contains("a/") && text.contains("Permission denied"), "{text}");
+        let text = refused(at, &format!("train --out a/b {short}"), 1);
+        assert!(text.contains("cannot create the folder: Permission denied"), "{text}");
+    }
+    mode("a", 0o755);
+    mode("a/checkpoints", 0o755);
+    assert!(fs::read(file(&at.join("a"), "latest.safetensors")).unwrap() == old);
 }

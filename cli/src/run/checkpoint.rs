@@ -7,6 +7,7 @@ use super::stop::Stop;
 use crate::error::{Error, Result};
 use crate::run::log::to_engine;
 use glassbox_engine::Graph;
+use glassbox_engine::io::disk::{Disk, System};
 use glassbox_engine::io::{Metadata, atomic, weights};
 use glassbox_engine::train::{Checkpoint, Event, Every, Flow, Observer, Progress, Standing, checkpoint};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub struct Keeper {
     config: String,
     best: f64,
     stale: u64,
+    disk: Box<dyn Disk>,
 }
 
 impl Keeper {
@@ -42,6 +44,7 @@ impl Keeper {
             config: config.deciding()?,
             best: note("best").unwrap_or(f64::NEG_INFINITY),
             stale: note("stale").unwrap_or(0.0) as u64,
+            disk: Box::new(System),
         })
     }
 
@@ -63,12 +66,13 @@ impl Keeper {
         ]);
         let bytes = checkpoint::to_bytes(graph, params, standing, &notes)?;
         if self.how.keep > 0 {
-            atomic::write(self.folder.join(format!("step-{:06}.safetensors", standing.place.step)), &bytes)?;
+            let name = format!("step-{:06}.safetensors", standing.place.step);
+            atomic::write_on(&*self.disk, self.folder.join(name), &bytes)?;
         }
-        atomic::write(self.folder.join(LATEST), &bytes)?;
+        atomic::write_on(&*self.disk, self.folder.join(LATEST), &bytes)?;
         // the new ones are safe on the disk, so the oldest may go
         for (_, old) in numbered(&self.folder)?.iter().skip(self.how.keep) {
-            std::fs::remove_file(old).map_err(|e| Error::io(old, "remove the old checkpoint", e))?;
+            self.disk.remove(old).map_err(|e| Error::io(old, "remove the old checkpoint", e))?;
         }
         Ok(())
     }
@@ -101,7 +105,8 @@ impl Observer for Keeper {
             let score = epoch.test.map_or(epoch.progress.epoch as f64, |t| t.cost.accuracy());
             if score > self.best {
                 (self.best, self.stale) = (score, 0);
-                weights::save(self.folder.join("best.safetensors"), graph, params)?;
+                let best = self.folder.join("best.safetensors");
+                atomic::write_on(&*self.disk, best, &weights::to_bytes(graph, params)?)?;
             } else {
                 self.stale += 1;
             }
@@ -123,7 +128,9 @@ pub struct Newest {
     pub damaged: Vec<Error>,
 }
 
-/// The newest complete checkpoint of a run. Errors: there are files, but none is whole; a checkpoint of another model.
+/// The newest complete checkpoint of a run. Where that is a numbered one, because writing ended before `latest` or
+/// `latest` is damaged, `latest` becomes a copy of it. Errors: there are files, but none is whole; a checkpoint of another
+/// model.
 pub fn newest(run: &Path, graph: &Graph) -> Result<Newest> {
     let folder = run.join("checkpoints");
     if !folder.is_dir() {
@@ -149,7 +156,12 @@ pub fn newest(run: &Path, graph: &Graph) -> Result<Newest> {
     }
     match (found, damaged.is_empty()) {
         (None, false) => Err(damaged.swap_remove(0)),
-        (found, _) => Ok(Newest { found, damaged }),
+        (found, _) => {
+            if let Some((path, _)) = found.as_ref().filter(|(path, _)| *path != latest) {
+                atomic::write(&latest, &atomic::read(path)?)?;
+            }
+            Ok(Newest { found, damaged })
+        }
     }
 }
 
@@ -182,3 +194,6 @@ fn remove_parts(folder: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

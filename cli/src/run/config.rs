@@ -172,8 +172,21 @@ const DUMPS: u64 = 10;
 /// Tables that a finished run adds to its copy; they decide nothing.
 const RECORD: &str = "record";
 
+/// The version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The version in a run's record, where it is newer than this program in more than repairs.
+fn newer(record: Option<&toml::Value>) -> Option<String> {
+    let theirs = record?.get("glassbox")?.as_str()?;
+    let rank = |v: &str| {
+        let mut numbers = v.split('.').map(|n| n.parse::<u64>().unwrap_or(0));
+        [numbers.next(), numbers.next()].map(|n| n.unwrap_or(0))
+    };
+    (rank(theirs) > rank(VERSION)).then(|| theirs.to_string())
+}
+
 impl Config {
-    /// Reads a run.toml. Errors: unknown keys, with the nearest spelling; values of the wrong kind.
+    /// Reads a run.toml. Errors: unknown keys, with the nearest spelling; values of the wrong kind; a newer program's.
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(&atomic::read_text(path)?, &path.display().to_string())
     }
@@ -188,7 +201,11 @@ impl Config {
             let line = e.span().map_or(1, |s| line_at(s.start));
             wrong(line, format!("this is not TOML: {}", e.message()), "mend the line".into())
         })?;
-        table.remove(RECORD);
+        if let Some(version) = newer(table.remove(RECORD).as_ref()) {
+            let line = text.lines().position(|l| l.trim_start().starts_with("glassbox")).map_or(1, |l| l + 1);
+            let problem = format!("it was written by glassbox {version}, and this is {VERSION}");
+            return Err(wrong(line, problem, "use that version, or a newer one".into()));
+        }
         let known =
             toml::Table::try_from(full()).map_err(|e| wrong(1, e.to_string(), "report this".into()))?;
         check_keys(&table, &known, &|key, known| {
@@ -367,6 +384,10 @@ mod tests {
         assert!(text.starts_with("run.toml:2: unknown key \"epoch\"; did you mean \"epochs\"?"), "{text}");
         let text = message("[dump]\nevry = 3\n");
         assert!(text.contains("did you mean \"every\"?"), "{text}");
+        for (version, newer) in [("0.1.0", false), ("0.1.99", false), ("0.99.0", true), ("2.0.0", true)] {
+            let text = message(&format!("hologram = 1\n[record]\nglassbox = \"{version}\"\n"));
+            assert_eq!(text.starts_with("run.toml:3: it was written by glassbox"), newer, "{text}");
+        }
         let text = message("epochs = \"three\"\n");
         assert!(text.contains("epochs"), "{text}");
     }

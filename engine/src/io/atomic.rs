@@ -3,6 +3,7 @@
 //! Writing goes to a temporary file in the same folder, which is flushed to the disk and renamed over the target; then
 //! the folder itself is flushed, because the rename lives there. Permissions are those of any new file.
 
+use super::disk::{Disk, System, Through};
 use crate::{Error, Result};
 use std::fs;
 use std::io::Write;
@@ -34,14 +35,23 @@ pub fn read_text(path: impl AsRef<Path>) -> Result<String> {
 /// # Errors
 /// [`Error::Io`] with the file and the step that failed; the old file is then untouched.
 pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    write_on(&System, path, bytes)
+}
+
+/// [`write`](fn@write) by the calls of a disk.
+///
+/// # Errors
+/// As for [`write`](fn@write). Where only the last step, flushing the folder, fails, the new file stands in its place.
+pub fn write_on(disk: &dyn Disk, path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
     let folder = parent(path);
     let fail = |action| move |e| Error::io(path, action, e);
-    let mut file = new_file(folder).map_err(fail("create a temporary file beside the file"))?;
-    file.write_all(bytes).map_err(fail("write the file"))?;
-    file.as_file().sync_all().map_err(fail("flush the file to the disk"))?;
-    file.persist(path).map_err(|e| fail("rename the finished temporary file to the file")(e.error))?;
-    sync_folder(folder)
+    let mut file = disk.create(folder).map_err(fail("create a temporary file beside the file"))?;
+    let mut through = Through { disk, file: file.as_file_mut() };
+    through.write_all(bytes).map_err(fail("write the file"))?;
+    disk.sync(file.as_file()).map_err(fail("flush the file to the disk"))?;
+    disk.rename(file, path).map_err(fail("rename the finished temporary file to the file"))?;
+    disk.sync_folder(folder).map_err(fail("flush the folder of the file to the disk"))
 }
 
 /// The folder that holds `path`; "." for a bare name.
@@ -49,30 +59,9 @@ pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".glassbox-").suffix(".part");
-    #[cfg(unix)]
-    {
-        // Temporary files are private by default, but this one becomes the user's; the umask still applies.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-        builder.tempfile_in(folder)
-    }
-    #[cfg(not(unix))]
-    builder.tempfile_in(folder)
-}
-
 /// Makes a rename, or a new folder, inside `folder` survive a power cut.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
-    // Only Unix lets a folder be opened and flushed.
-    #[cfg(unix)]
-    fs::File::open(folder)
-        .and_then(|f| f.sync_all())
-        .map_err(|e| Error::io(folder, "flush the folder to the disk", e))?;
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
+    System.sync_folder(folder).map_err(|e| Error::io(folder, "flush the folder to the disk", e))
 }
 
 #[cfg(test)]

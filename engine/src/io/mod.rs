@@ -4,6 +4,7 @@
 //! it claims to be is [`Error::Corrupt`](crate::Error::Corrupt), never a panic.
 
 pub mod atomic;
+pub mod disk;
 pub mod folder;
 pub mod npy;
 pub mod onnx;

@@ -28,9 +28,14 @@ pub fn to_tensors(params: &Params<f32>) -> Tensors {
 
 /// Saves a net: weights, and the model text beside them. Errors: the file cannot be written.
 pub fn save(path: impl AsRef<Path>, graph: &Graph, params: &Params<f32>) -> Result<()> {
+    super::atomic::write(path, &to_bytes(graph, params)?)
+}
+
+/// The bytes of a file of weights, with the model text. Errors: none that a graph and its own parameters can cause.
+pub fn to_bytes(graph: &Graph, params: &Params<f32>) -> Result<Vec<u8>> {
     let metadata =
         Metadata::from([(MODEL_KEY.to_string(), graph.to_toml()), ("format".to_string(), "pt".to_string())]);
-    safetensors::write(path, &to_tensors(params), &metadata)
+    safetensors::to_bytes(&to_tensors(params), &metadata)
 }
 
 /// The model that rides along in a file, if one does. Errors: a model text that cannot be understood.
