@@ -22,6 +22,15 @@ fn runs_are_listed_compared_exported_and_reported() {
     let text = good(at, "runs");
     assert!(text.contains("runs/lenet-1") && text.contains("runs/lenet-2") && text.contains("2/2"), "{text}");
 
+    // a run is measured on what it was tested on, unless more or less is asked for
+    for (options, images) in [("", 160), ("--limit 40", 40), ("--data digits --limit 200", 200)] {
+        let text = good(at, &format!("eval runs/lenet-1 {options} --json"));
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["images"], images, "{options}: {text}");
+    }
+    let text = good(at, "compare runs/lenet-1 runs/lenet-2 --json");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["images"], 160, "{text}");
+
     let text = good(at, "compare runs/lenet-1 runs/lenet-2 --limit 100 --svg both.svg --json");
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     let flips = |key: &str| value[key].as_array().unwrap().len() as f64;

@@ -15,13 +15,14 @@ pub struct DataArgs {
     /// Folder in which named data sets are looked for
     #[arg(long, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// Use at most so many images of each half
+    /// Use at most so many images of each half; left out, as many as the run did
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
 }
 
 impl DataArgs {
-    /// The data set; `run` is the run folder whose own it is by default.
+    /// The data set; `run` is the run folder whose own data, folder and limit hold where no option says otherwise; with
+    /// --data, none of them does.
     pub fn load(&self, run: Option<&Path>) -> Result<Splits> {
         let mut own = self.clone();
         if let (Some(run), None) = (run, &self.data) {
@@ -30,6 +31,7 @@ impl DataArgs {
                 let config = Config::read(&file)?;
                 own.data = Some(config.data);
                 own.data_dir = own.data_dir.or(config.data_dir);
+                own.limit = own.limit.or(config.limit);
             }
         }
         load(own.data.as_deref().unwrap_or("digits"), own.data_dir, own.limit)
