@@ -4,10 +4,15 @@
 //! channels to the back and forth again, and pad in a node of its own; both are remembered here and merged into the
 //! layers that follow, so that the net has the layers that a person would write.
 
+mod attributes;
+mod input;
+
+pub(super) use attributes::shortest;
+
 use super::constant::{self, Constant};
 use super::made::{Form, Net};
 use super::ops;
-use super::proto::{Attribute, Graph as GraphProto, Model, Node, Size, ValueInfo};
+use super::proto::{Graph as GraphProto, Model, Node};
 use super::{CLASSES_KEY, MEAN_KEY, STD_KEY};
 use crate::array::Shape;
 use crate::error::{Error, Result};
@@ -17,11 +22,6 @@ use crate::params::Params;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
-
-/// The largest whole number that an attribute may hold: sizes of windows, steps, padding.
-const MAX_ATTRIBUTE: i64 = 4096;
-/// The largest number of rows, columns or channels of the input.
-const MAX_SIZE: i64 = 1 << 16;
 
 /// How a slot's numbers lie in ONNX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,13 +102,13 @@ pub(super) fn net(
         constants.insert(tensor.name.as_str(), Value::Constant(Rc::new(constant)));
     }
     let output = graph.output.first().ok_or_else(|| damaged(file, "graph", "it has no output"))?;
-    let nodes = needed(graph, &output.name);
+    let nodes = input::needed(graph, &output.name);
     let mut readers: HashMap<&str, Vec<&Node>> = HashMap::new();
     for node in &nodes {
         node.input.iter().for_each(|i| readers.entry(i).or_default().push(node));
     }
-    let input = input_of(graph, &constants, &readers, file)?;
-    let (shape, view, batch, flat) = input_shape(input, &constants, &readers, file)?;
+    let input = input::input_of(graph, &constants, &readers, file)?;
+    let (shape, view, batch, flat) = input::input_shape(input, &constants, &readers, file)?;
     // weights take a number of each four bytes; small constants may be spread over channels
     let budget = bytes / 2 + outside + (1 << 22);
     let mut import = Import {
@@ -134,104 +134,6 @@ pub(super) fn net(
 /// A file that is not what it claims to be.
 pub(super) fn damaged(file: &Path, place: &str, problem: &str) -> Error {
     Error::corrupt(file, place, problem, "save the model again")
-}
-
-/// The nodes that the output depends on, in the file's order.
-fn needed<'a>(graph: &'a GraphProto, output: &'a str) -> Vec<&'a Node> {
-    let mut wanted = HashSet::from([output]);
-    let mut nodes: Vec<&Node> = Vec::new();
-    for node in graph.node.iter().rev() {
-        if node.output.iter().any(|o| !o.is_empty() && wanted.contains(o.as_str())) {
-            wanted.extend(node.input.iter().map(String::as_str));
-            nodes.push(node);
-        }
-    }
-    nodes.reverse();
-    nodes
-}
-
-/// The one input that is no weight.
-fn input_of<'a>(
-    graph: &'a GraphProto,
-    constants: &HashMap<&str, Value>,
-    readers: &HashMap<&str, Vec<&Node>>,
-    file: &Path,
-) -> Result<&'a ValueInfo> {
-    let free =
-        |v: &&ValueInfo| !constants.contains_key(v.name.as_str()) && readers.contains_key(v.name.as_str());
-    match graph.input.iter().filter(free).collect::<Vec<_>>()[..] {
-        [one] => Ok(one),
-        [] => Err(damaged(file, "graph", "it has no input that its output depends on")),
-        ref many => {
-            let names: Vec<&str> = many.iter().map(|v| v.name.as_str()).collect();
-            let problem = format!("{}: it has {} inputs, {}", file.display(), names.len(), names.join(", "));
-            Err(Error::request(problem, "save a net of one input"))
-        }
-    }
-}
-
-/// Shape of the input in the engine, how ONNX sees it, the batch where it is fixed, and whether it is a vector.
-fn input_shape(
-    input: &ValueInfo,
-    constants: &HashMap<&str, Value>,
-    readers: &HashMap<&str, Vec<&Node>>,
-    file: &Path,
-) -> Result<(Shape, View, Option<i64>, bool)> {
-    let dims = input.kind.as_ref().and_then(|k| k.tensor.as_ref()).and_then(|t| t.shape.as_ref());
-    let sizes: Vec<Option<i64>> = dims.map_or_else(Vec::new, |d| {
-        let known = |size: &Option<Size>| match size {
-            Some(Size::Known(n)) => Some(*n),
-            _ => None,
-        };
-        d.dim.iter().map(|d| known(&d.size)).collect()
-    });
-    let refuse = || {
-        let shown: Vec<String> =
-            sizes.iter().map(|s| s.map_or_else(|| "?".into(), |n| n.to_string())).collect();
-        Error::request(
-            format!("{}: input \"{}\" has shape [{}]", file.display(), input.name, shown.join(", ")),
-            "save a net whose input is [N, C, H, W] or [N, K] with all sizes but N known",
-        )
-    };
-    let reads: &[&Node] = readers.get(input.name.as_str()).map_or(&[], Vec::as_slice);
-    let batch = sizes.first().copied().flatten().filter(|&n| n > 0);
-    let known: Option<Vec<i64>> = sizes.get(1..).map_or(Some(vec![]), |s| s.iter().copied().collect());
-    let mut known = known.ok_or_else(refuse)?;
-    let mut flat = false;
-    if let [k] = known[..] {
-        // a vector that the file itself turns into maps is taken as maps
-        let target =
-            reads.first().filter(|n| n.op == "Reshape" && reads.len() == 1).and_then(|n| n.input.get(1));
-        known = match target.and_then(|t| constants.get(t.as_str())) {
-            Some(Value::Constant(c)) if c.len() == 4 => c.as_ints().map_or(vec![], |v| v[1..].to_vec()),
-            _ => {
-                flat = true;
-                vec![k, 1, 1]
-            }
-        };
-        if known.iter().try_fold(1i64, |n, &d| n.checked_mul(d)) != Some(k) {
-            return Err(refuse());
-        }
-    }
-    if known.len() != 3 || known.iter().any(|&n| n < 1) || known[1..].iter().any(|&n| n > MAX_SIZE) {
-        return Err(refuse());
-    }
-    let back = [0, 3, 1, 2];
-    let last =
-        reads.iter().all(|n| n.op == "Transpose" && attribute(n, "perm").is_some_and(|a| a.ints == back));
-    let (view, [c, h, w]) = match known[..] {
-        [h, w, c] if last && !reads.is_empty() => (View::Last, [c, h, w]),
-        [c, h, w] => (View::Plain, [c, h, w]),
-        _ => return Err(refuse()),
-    };
-    if c > MAX_SIZE * MAX_SIZE || c.checked_mul(h * w).is_none_or(|n| n > 1 << 28) {
-        return Err(refuse());
-    }
-    Ok((Shape::maps(c as usize, h as usize, w as usize), view, batch, flat))
-}
-
-fn attribute<'a>(node: &'a Node, name: &str) -> Option<&'a Attribute> {
-    node.attribute.iter().find(|a| a.name == name)
 }
 
 impl<'a> Import<'a> {
@@ -387,79 +289,6 @@ impl<'a> Import<'a> {
         let slot = self.net.push(&wish(node, None), form, vec![data.slot], weights)?;
         self.set_slot(node, slot, data.view)
     }
-
-    /// A whole-number attribute.
-    pub fn int(&self, node: &Node, name: &str, default: i64) -> i64 {
-        attribute(node, name).map_or(default, |a| a.i)
-    }
-
-    /// A whole-number attribute of at least `least` and not absurdly large.
-    pub fn size(&self, node: &Node, name: &str, default: i64, least: i64) -> Result<usize> {
-        let value = self.int(node, name, default);
-        self.bounded(node, name, &[value], least).map(|v| v[0])
-    }
-
-    /// A number attribute.
-    pub fn float(&self, node: &Node, name: &str, default: f32) -> f64 {
-        // the shortest decimal, so that 0.1 stays 0.1 in model texts
-        shortest(attribute(node, name).map_or(default, |a| a.f))
-    }
-
-    /// A text attribute.
-    pub fn text<'n>(&self, node: &'n Node, name: &str) -> &'n str {
-        attribute(node, name).and_then(|a| std::str::from_utf8(&a.s).ok()).unwrap_or("")
-    }
-
-    /// A list attribute; none where it is not given.
-    pub fn ints<'n>(&self, node: &'n Node, name: &str) -> Option<&'n [i64]> {
-        attribute(node, name).map(|a| a.ints.as_slice())
-    }
-
-    /// A tensor, or number, attribute of a Constant node.
-    pub fn literal(&self, node: &Node) -> Result<Constant> {
-        let Some(a) = node.attribute.first() else { return Err(self.damaged(node, "it has no value")) };
-        let scalar = |numbers| Constant { name: String::new(), dims: vec![], numbers };
-        match (a.name.as_str(), &a.t) {
-            ("value", Some(t)) => constant::read(t, None).map_err(|problem| self.damaged(node, &problem)),
-            ("value_float", _) => Ok(scalar(constant::Numbers::Floats(vec![a.f]))),
-            ("value_int", _) => Ok(scalar(constant::Numbers::Ints(vec![a.i]))),
-            ("value_ints", _) => Ok(Constant::ints(a.ints.clone())),
-            ("value_floats", _) => Ok(Constant {
-                dims: vec![a.floats.len()],
-                ..scalar(constant::Numbers::Floats(a.floats.clone()))
-            }),
-            (other, _) => Err(self.refuse(node, format!("its value is of kind {other}"), "use numbers")),
-        }
-    }
-
-    /// A list as sizes, each between `least` and a limit that no net reaches.
-    pub fn bounded(&self, node: &Node, name: &str, list: &[i64], least: i64) -> Result<Vec<usize>> {
-        match list.iter().find(|v| !(least..=MAX_ATTRIBUTE).contains(v)) {
-            None => Ok(list.iter().map(|&v| v as usize).collect()),
-            Some(v) => {
-                let problem = format!("{name} = {v}");
-                Err(self.refuse(node, problem, &format!("{least} to {MAX_ATTRIBUTE} is supported")))
-            }
-        }
-    }
-
-    /// A list of two sizes.
-    pub fn pair(&self, node: &Node, name: &str, default: [usize; 2], least: i64) -> Result<[usize; 2]> {
-        let Some(list) = self.ints(node, name) else { return Ok(default) };
-        match self.bounded(node, name, list, least)?[..] {
-            [h, w] => Ok([h, w]),
-            _ => Err(self.refuse(
-                node,
-                format!("{name} has {} numbers", list.len()),
-                "two are supported: rows, columns",
-            )),
-        }
-    }
-}
-
-/// The double whose shortest decimal is that of a single.
-pub(super) fn shortest(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// A node in messages.
