@@ -101,25 +101,29 @@ pub fn conv_gradients(
 }
 
 /// Transposed convolution: each input times the kernel, added into the output at stride steps; `pad` rows and columns
-/// are cut off on all sides and `extra` added at the end. `w` is [in, out, kh, kw].
+/// are cut off on all sides and `extra` added at the end. `w` is [in, out / groups, kh, kw].
 pub fn conv_transpose(
     x: &Array4<f64>,
     w: &Array4<f64>,
     b: &[f64],
     g: &Geometry,
     extra: [usize; 2],
+    groups: usize,
 ) -> Array4<f64> {
     let (n, c, h, width) = x.dim();
     let outputs = w.dim().1;
-    let full = |a: usize, len: usize| (len - 1) * g.stride[a] + g.kernel[a] + extra[a];
-    let mut y = Array4::zeros((n, outputs, full(0, h), full(1, width)));
+    let full =
+        |a: usize, len: usize| (len - 1) * g.stride[a] + (g.kernel[a] - 1) * g.dilation[a] + 1 + extra[a];
+    let mut y = Array4::zeros((n, outputs * groups, full(0, h), full(1, width)));
     for ((m, i, r, q), &v) in x.indexed_iter() {
         assert!(i < c);
         for (o, kr, kc) in (0..outputs)
             .flat_map(|o| (0..g.kernel[0]).map(move |a| (o, a)))
             .flat_map(|(o, a)| (0..g.kernel[1]).map(move |k| (o, a, k)))
         {
-            y[[m, o, r * g.stride[0] + kr, q * g.stride[1] + kc]] += v * w[[i, o, kr, kc]];
+            let group = i / (c / groups);
+            let (row, column) = (r * g.stride[0] + kr * g.dilation[0], q * g.stride[1] + kc * g.dilation[1]);
+            y[[m, group * outputs + o, row, column]] += v * w[[i, o, kr, kc]];
         }
     }
     let mut y = unframed(&y, g.pad);

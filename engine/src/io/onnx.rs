@@ -7,7 +7,8 @@
 //! list), with all sizes but the batch known. Parameters keep the names of the file's weights where those end in
 //! ".weight". Weights may lie in other files of the same folder. What has no layer of its own is expressed by layers that
 //! do the same: constants that scale and shift go into the weights before them, or become a batch normalisation with
-//! fixed statistics; padding goes into the next window. Memory grows with the size of the file, whatever it claims.
+//! fixed statistics; padding goes into the next window. GELU, SiLU and local response normalisation are known where an
+//! exporter wrote them out in arithmetic. Memory grows with the size of the file, whatever it claims.
 //!
 //! Limits: no loops, branches or recurrent nets; no reshaping but to vectors; convolutions over rows and columns only.
 

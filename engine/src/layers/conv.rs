@@ -145,13 +145,7 @@ impl Layer for Conv {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Facts, ShapeError> {
         let shape = maps(inputs)?;
-        if !shape.c.is_multiple_of(self.groups) || !self.out.is_multiple_of(self.groups) {
-            let problem = format!(
-                "{} input and {} output channels do not divide into {} groups",
-                shape.c, self.out, self.groups
-            );
-            return Err(ShapeError::new(problem, "make both multiples of groups"));
-        }
+        divides(shape.c, self.out, self.groups)?;
         let [h, w] = slide(&self.window, shape)?;
         let [kh, kw] = self.window.kernel;
         let ci = shape.c / self.groups;
@@ -169,6 +163,15 @@ impl Layer for Conv {
     }
 
     in_both_types!();
+}
+
+/// Refuses channels that do not divide into groups.
+pub(super) fn divides(inputs: usize, outputs: usize, groups: usize) -> Result<(), ShapeError> {
+    if groups > 0 && inputs.is_multiple_of(groups) && outputs.is_multiple_of(groups) {
+        return Ok(());
+    }
+    let problem = format!("{inputs} input and {outputs} output channels do not divide into {groups} groups");
+    Err(ShapeError::new(problem, "make both multiples of groups"))
 }
 
 /// The declarations of weights and biases.

@@ -1,30 +1,51 @@
-//! ELU with alpha = 1 (Clevert et al. 2015, arXiv 1511.07289): y = x above zero, exp(x) - 1 below; y' = 1 above, exp(x)
-//! at and below.
+//! ELU (Clevert et al. 2015, arXiv 1511.07289): y = x above zero, alpha (exp(x) - 1) below; y' = 1 above, alpha exp(x) at
+//! and below.
 
-use super::options::{OptionError, Options};
+use super::options::Value;
 use super::{
-    At, Compute, Facts, Forward, Kind, Layer, Needs, Pointwise, Role, ShapeError, in_both_types, pointwise,
+    At, Compute, Facts, Forward, Key, Kind, Layer, Needs, Pointwise, Role, ShapeError, in_both_types,
+    pointwise,
 };
 use crate::array::{Blocked, Shape, View};
 use crate::real::Real;
 use std::sync::Arc;
 
-/// X, or exp(x) - 1 below zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Elu;
+/// X, or alpha (exp(x) - 1) below zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Elu {
+    /// How far below zero it goes.
+    pub alpha: f64,
+}
+
+impl Default for Elu {
+    /// alpha = 1.
+    fn default() -> Self {
+        Self { alpha: 1.0 }
+    }
+}
 
 pub(super) static KIND: Kind = Kind {
     name: "elu",
-    summary: "x, or exp(x) - 1 below zero",
-    keys: &[],
+    summary: "x, or alpha (exp(x) - 1) below zero",
+    keys: &[Key { name: "alpha", default: "1", help: "how far below zero it goes" }],
     joins: false,
-    make: |_: &mut Options| -> Result<Arc<dyn Layer>, OptionError> { Ok(Arc::new(Elu)) },
-    examples: || pointwise::example_shapes().map(|s| (Arc::new(Elu) as Arc<dyn Layer>, vec![s])).to_vec(),
+    make: |o| Ok(Arc::new(Elu { alpha: o.float_or("alpha", 1.0)? })),
+    examples: || {
+        let [maps, vector] = pointwise::example_shapes();
+        vec![
+            (Arc::new(Elu::default()) as Arc<dyn Layer>, vec![maps]),
+            (Arc::new(Elu { alpha: 0.4 }), vec![vector]),
+        ]
+    },
 };
 
 impl Layer for Elu {
     fn kind(&self) -> &'static Kind {
         &KIND
+    }
+
+    fn options(&self) -> Vec<(&'static str, Value)> {
+        vec![("alpha", Value::Float(self.alpha))]
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Facts, ShapeError> {
@@ -50,10 +71,10 @@ impl<R: Real> Compute<R> for Elu {
 
 impl<R: Real> Pointwise<R> for Elu {
     fn value(&self, x: R) -> R {
-        if x > R::zero() { x } else { x.exp_m1() }
+        if x > R::zero() { x } else { R::of(self.alpha) * x.exp_m1() }
     }
 
     fn slope(&self, x: R, _: R) -> R {
-        if x > R::zero() { R::one() } else { x.exp() }
+        if x > R::zero() { R::one() } else { R::of(self.alpha) * x.exp() }
     }
 }

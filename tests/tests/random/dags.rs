@@ -57,7 +57,7 @@ impl Growing {
             }
             2 => self.add(Relu, &[from]),
             3 if number % 2 == 0 => self.add(Tanh, &[from]),
-            3 => self.add(Elu, &[from]),
+            3 => self.add(Elu::default(), &[from]),
             4 if number % 2 == 0 => self.add(MaxPool::new(2), &[from]),
             4 => self.add(MaxPool::new(3).stride(2).pad(1), &[from]),
             5 if number % 2 == 0 => self.add(AvgPool::new(2).stride(1), &[from]),

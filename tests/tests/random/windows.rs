@@ -133,11 +133,12 @@ fn transposes<R: Real>(case: &Case, layer: &ConvTranspose) {
     let facts = layer.infer(&[Shape::maps(x.shape()[1], x.shape()[2], x.shape()[3])]).unwrap();
     let params = some_params::<R>(&facts);
     let (w, b) = (four(param(&params, "weight")), param(&params, "bias").iter().copied().collect::<Vec<_>>());
-    let y = oracle::conv_transpose(&four(x.clone()), &w, &b, &case.geometry, layer.output_pad);
+    let y = oracle::conv_transpose(&four(x.clone()), &w, &b, &case.geometry, layer.output_pad, case.groups);
     let dy = shuffled(y.shape(), 9);
     // its adjoint is the convolution with the same weights, and its weights' gradient that convolution's
-    let dx = oracle::conv(&four(dy.clone()), &w, &[], &case.geometry, 1);
-    let (_, dw) = oracle::conv_gradients(&four(dy.clone()), &w, &four(x.clone()), &case.geometry, 1);
+    let dx = oracle::conv(&four(dy.clone()), &w, &[], &case.geometry, case.groups);
+    let (_, dw) =
+        oracle::conv_gradients(&four(dy.clone()), &w, &four(x.clone()), &case.geometry, case.groups);
     let layer: Arc<dyn Layer> = Arc::new(*layer);
     for setting in case.settings() {
         let run = Single::run(&layer, std::slice::from_ref(&x), &params, setting);
@@ -152,13 +153,15 @@ fn transposes<R: Real>(case: &Case, layer: &ConvTranspose) {
 #[test]
 fn transposed_convolutions_are_their_definition() {
     property(48, (cases(), [0..=3usize, 0..=3usize]), |(mut case, extra)| {
-        (case.geometry.dilation, case.groups, case.bias) = ([1; 2], 1, true);
-        let Geometry { kernel, stride, .. } = case.geometry;
+        case.bias = true;
+        let Geometry { kernel, stride, dilation, .. } = case.geometry;
         let output_pad = [0, 1].map(|a| extra[a].min(stride[a] - 1));
-        let full = |a: usize| (case.size[a] - 1) * stride[a] + kernel[a] + output_pad[a];
-        let layer = ConvTranspose { out: case.out_per_group, window: case.window(), output_pad, bias: true };
+        let full =
+            |a: usize| (case.size[a] - 1) * stride[a] + dilation[a] * (kernel[a] - 1) + 1 + output_pad[a];
+        let (out, groups) = (case.groups * case.out_per_group, case.groups);
+        let layer = ConvTranspose { out, window: case.window(), output_pad, groups, bias: true };
         let fits = (0..2).all(|a| full(a) > 2 * case.geometry.pad[a]);
-        let shape = Shape::maps(case.in_per_group, case.size[0], case.size[1]);
+        let shape = Shape::maps(case.groups * case.in_per_group, case.size[0], case.size[1]);
         assert_eq!(layer.infer(&[shape]).is_ok(), fits, "{case:?}");
         if fits {
             transposes::<f64>(&case, &layer);

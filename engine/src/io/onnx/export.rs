@@ -14,7 +14,7 @@ use crate::array::Shape;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node};
 use crate::layers::{
-    AdaptiveAvgPool, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, LeakyRelu, Lrn, MaxPool,
+    AdaptiveAvgPool, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, Elu, LeakyRelu, Lrn, MaxPool,
 };
 use crate::params::Params;
 use crate::window::Window;
@@ -166,7 +166,11 @@ impl Out {
             }
             "conv_transpose" => {
                 let l: &ConvTranspose = layer.downcast_ref().ok_or_else(missing)?;
-                let more = vec![ints("output_padding", l.output_pad)];
+                let more = vec![
+                    ints("output_padding", l.output_pad),
+                    ints("dilations", l.window.dilation),
+                    int("group", l.groups),
+                ];
                 self.node(name, "ConvTranspose", &weights, [window(&l.window), more].concat());
             }
             "dense" => self.node(name, "Gemm", &weights, vec![int("transB", 1)]),
@@ -199,6 +203,10 @@ impl Out {
                 let ratio = format!("{name}/ratio");
                 self.graph.initializer.push(floats(&ratio, &[], vec![l.p as f32]));
                 self.node(name, "Dropout", &[x, &ratio], vec![]);
+            }
+            "elu" => {
+                let l: &Elu = layer.downcast_ref().ok_or_else(missing)?;
+                self.node(name, "Elu", &[x], vec![float("alpha", l.alpha)]);
             }
             "leaky_relu" => {
                 let l: &LeakyRelu = layer.downcast_ref().ok_or_else(missing)?;
@@ -269,7 +277,6 @@ impl Out {
 
 /// Kinds that are one ONNX operator of one input without attributes.
 const POINTWISE: &[(&str, &str)] = &[
-    ("elu", "Elu"),
     ("gelu", "Gelu"),
     ("relu", "Relu"),
     ("selu", "Selu"),

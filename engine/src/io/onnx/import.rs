@@ -62,8 +62,27 @@ pub(super) enum Value {
     Data(Data),
     /// The sigmoid of the named value, waiting to be multiplied by it.
     Gate(String),
+    /// A part of a GELU of these data.
+    Gauss(Data, Gauss),
+    /// A part of a local response normalisation of these data.
+    Norm(Data, ops::Norm),
+    /// One channel of maps, [N, H, W].
+    Plane(Data),
     /// Whether the named value is above a number.
     Above(String, f32),
+}
+
+/// How far a GELU that is written out has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gauss {
+    /// Erf(x / sqrt(2)).
+    Erf,
+    /// 1 + Erf(x / sqrt(2)).
+    Plus,
+    /// Half of that.
+    Half,
+    /// x times that, not halved.
+    Product,
 }
 
 /// A file that is being read.
@@ -188,10 +207,16 @@ impl<'a> Import<'a> {
         match self.value(node, i)? {
             Some(Value::Data(data)) => Ok(*data),
             None => Err(self.damaged(node, &format!("input {i} is missing"))),
-            Some(_) => Err(self.refuse(
+            Some(Value::Constant(_)) => Err(self.refuse(
                 node,
                 format!("its input {i} is a constant"),
                 "fold constants when saving the model (an optimiser for ONNX files does)",
+            )),
+            Some(_) => Err(self.refuse(
+                node,
+                format!("its input {i} is a part of a SiLU, GELU, Softplus or normalisation that ends in another way"),
+                "x Sigmoid(x), x (1 + Erf(x / sqrt(2))) / 2, a guarded Softplus and local response normalisation \
+                 are supported",
             )),
         }
     }

@@ -69,6 +69,14 @@ pub(super) struct Net {
     budget: usize,
 }
 
+/// Multiplies each of as many equal parts of `row` as there are scales.
+fn multiply(row: &mut [f32], scale: &[f32]) {
+    let run = row.len() / scale.len();
+    for (part, &scale) in row.chunks_exact_mut(run).zip(scale) {
+        part.iter_mut().for_each(|w| *w *= scale);
+    }
+}
+
 impl Net {
     /// No layers yet; their weights may take `budget` numbers.
     pub fn new(input: Shape, budget: usize) -> Self {
@@ -88,6 +96,17 @@ impl Net {
     /// Whether `slot` is written by a layer of this kind that reads `from`.
     pub fn reads(&self, slot: usize, from: usize, kind: &str) -> bool {
         self.kind(slot) == kind && self.made[slot - 1].from == [from]
+    }
+
+    /// The slot that `slot` is a multiple of, and the factor, where it is one.
+    pub fn scaling(&self, slot: usize) -> Option<(usize, f32)> {
+        let made = self.made.get(slot.checked_sub(1)?)?;
+        let (Form::Affine, [scale, shift, ..], [from]) = (&made.form, &made.weights[..], &made.from[..])
+        else {
+            return None;
+        };
+        let first = *scale.first()?;
+        (scale.iter().all(|s| *s == first) && shift.iter().all(|s| *s == 0.0)).then_some((*from, first))
     }
 
     /// Takes `n` numbers from what weights may use. Errors: no more are left.
@@ -132,10 +151,6 @@ impl Net {
     /// where that layer has no such weights.
     pub fn fold(&mut self, slot: usize, scale: &[f32], shift: &[f32]) -> bool {
         let Some(made) = slot.checked_sub(1).map(|i| &mut self.made[i]) else { return false };
-        let (turned, taps) = match &made.form {
-            Form::ConvTranspose(l) => (true, l.window.kernel[0] * l.window.kernel[1]),
-            _ => (false, 1),
-        };
         if let (Form::Affine, [scales, shifts, ..]) = (&made.form, &mut made.weights[..]) {
             for i in 0..scale.len() {
                 (scales[i], shifts[i]) = (scales[i] * scale[i], shifts[i] * scale[i] + shift[i]);
@@ -148,13 +163,18 @@ impl Net {
             made.weights.push(vec![0.0; scale.len()]);
         }
         let [weight, biases] = &mut made.weights[..] else { return false };
-        // transposed convolutions have [in, out, h, w], the others [out, ...]
-        let row = if turned { taps * made.output.c } else { weight.len() };
-        for row in weight.chunks_exact_mut(row) {
-            let run = row.len() / scale.len();
-            for (part, &scale) in row.chunks_exact_mut(run).zip(scale) {
-                part.iter_mut().for_each(|w| *w *= scale);
+        match &made.form {
+            // [in, out / groups, h, w]: the rows of a group hold its part of the outputs
+            Form::ConvTranspose(l) => {
+                let (taps, per) = (l.window.kernel[0] * l.window.kernel[1], scale.len() / l.groups);
+                let rows = weight.len() / (taps * per);
+                for (i, row) in weight.chunks_exact_mut(taps * per).enumerate() {
+                    let scale = &scale[i / (rows / l.groups) * per..][..per];
+                    multiply(row, scale);
+                }
             }
+            // [out, ...]
+            _ => multiply(weight, scale),
         }
         for ((bias, scale), shift) in biases.iter_mut().zip(scale).zip(shift) {
             *bias = *bias * scale + shift;

@@ -1,9 +1,14 @@
 //! Operators that are read: one line each in [`OPS`], grouped in files by what they do.
 
 mod arithmetic;
+mod gelu;
+mod lists;
+mod norm;
 mod shapes;
 mod weighted;
 mod windows;
+
+pub(super) use norm::Norm;
 
 use super::constant::Constant;
 use super::import::{Import, Value, View, wish};
@@ -26,14 +31,16 @@ const OPS: &[(&str, Op)] = &[
     ("Clip", arithmetic::clip),
     ("Concat", concat),
     ("Constant", constant),
+    ("ConstantOfShape", lists::constant_of_shape),
     ("Conv", weighted::conv),
     ("ConvTranspose", weighted::conv_transpose),
     ("Div", arithmetic::div),
     ("Dropout", dropout),
     ("Elu", elu),
+    ("Erf", gelu::erf),
     ("Flatten", shapes::flatten),
     ("Gather", shapes::gather),
-    ("Gelu", gelu),
+    ("Gelu", exact_gelu),
     ("Gemm", weighted::gemm),
     ("GlobalAveragePool", windows::global_average_pool),
     ("GlobalMaxPool", windows::global_max_pool),
@@ -48,12 +55,14 @@ const OPS: &[(&str, Op)] = &[
     ("Neg", arithmetic::neg),
     ("PRelu", arithmetic::prelu),
     ("Pad", windows::pad),
+    ("Pow", norm::pow),
     ("ReduceMean", windows::reduce_mean),
     ("Relu", relu),
     ("Reshape", shapes::reshape),
     ("Selu", selu),
     ("Shape", shapes::shape),
     ("Sigmoid", sigmoid),
+    ("Slice", lists::slice),
     ("Softmax", softmax),
     ("Softplus", softplus),
     ("Softsign", softsign),
@@ -68,6 +77,9 @@ const OPS: &[(&str, Op)] = &[
 
 /// Adds what a node does to the net. Errors: an operator, or a use of one, that is not supported.
 pub(super) fn read<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
+    if gelu::part(import, node)? || norm::part(import, node)? {
+        return Ok(());
+    }
     let own = node.domain.is_empty() || node.domain == "ai.onnx";
     match OPS.iter().find(|(name, _)| own && *name == node.op) {
         Some((_, op)) => op(import, node),
@@ -116,13 +128,11 @@ fn leaky_relu<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
 }
 
 fn elu<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
-    match import.float(node, "alpha", 1.0) {
-        1.0 => pointwise(import, node, Form::other(Elu)),
-        alpha => Err(import.refuse(node, format!("alpha = {alpha}"), "1 is supported")),
-    }
+    let alpha = import.float(node, "alpha", 1.0);
+    pointwise(import, node, Form::other(Elu { alpha }))
 }
 
-fn gelu<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
+fn exact_gelu<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
     match import.text(node, "approximate") {
         "" | "none" => pointwise(import, node, Form::other(Gelu)),
         other => Err(import.refuse(node, format!("approximate = {other}"), "the exact form is supported")),

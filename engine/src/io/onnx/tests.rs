@@ -71,6 +71,7 @@ fn sample() -> Model {
                 out: 2,
                 window: crate::window::Window::new([2; 2]),
                 output_pad: [0; 2],
+                groups: 1,
                 bias: true,
             },
         )
@@ -120,7 +121,11 @@ fn what_is_not_supported_is_named_with_what_is() {
             "node \"pool\" (MaxPool): pads [2, 2] [2, 2] with kernel [3, 3]",
         ),
         (with("pool", |n| n.attribute.push(ints("dilations", &[2, 2]))), "pools without dilation"),
-        (with("up", |n| n.attribute.push(int("group", 2))), "node \"up\" (ConvTranspose): group = 2"),
+        (with("relu", |n| n.op = "Erf".into()), "node \"relu\" (Erf): it is no part of a GELU"),
+        (
+            with("up", |n| n.attribute.push(ints("output_shape", &[90, 90]))),
+            "an output of [90, 90], larger than its windows reach",
+        ),
         (with("flatten", |n| n.attribute[0].i = 2), "node \"flatten\" (Flatten): axis = 2"),
         (with("fc", |n| n.attribute.push(int("transA", 1))), "transA = 1"),
     ];

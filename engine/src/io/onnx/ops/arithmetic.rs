@@ -1,9 +1,10 @@
 //! Sums, products with constants, and the rectifiers that are made of them.
 //!
 //! What multiplies each channel by a number and adds another goes into the weights of the layer before, where that layer
-//! feeds nothing else, and becomes a batch normalisation with fixed statistics where it does not. `Clip` to [0, high] is
-//! high - relu(high - relu(x)); `PRelu` is relu(x) - slope relu(-x), or a leaky_relu where all slopes are one.
+//! feeds nothing else, and becomes a batch normalisation with fixed statistics where it does not. `Clip` to [low, high] is
+//! high - relu(high - low - relu(x - low)); `PRelu` is relu(x) - slope relu(-x), or a leaky_relu where all slopes are one.
 
+use super::norm;
 use super::weighted::back_order;
 use crate::error::Result;
 use crate::io::onnx::constant::Constant;
@@ -183,6 +184,9 @@ fn scaled<'a>(
 }
 
 pub(super) fn mul<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
+    if norm::square(import, node)? {
+        return Ok(());
+    }
     match pair(import, node)? {
         Pair::Constants(a, b) => constants(import, node, &a, &b, |a, b| a * b, i64::checked_mul),
         Pair::Right(data, c) => {
@@ -242,21 +246,39 @@ pub(super) fn clip<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
         })
     };
     let (low, high) = (bound(1, "min", f32::MIN)?, bound(2, "max", f32::MAX)?);
-    if low != 0.0 || high.is_nan() || high <= 0.0 {
+    if low.is_nan() || high.is_nan() || low > high {
         let problem = format!("it clips to {low} to {high}");
-        return Err(import.refuse(node, problem, "0 to a positive number, or to infinity, is supported"));
+        return Err(import.refuse(node, problem, "numbers in order are supported"));
     }
-    if high >= f32::MAX {
-        return import.layer(node, data, Form::other(Relu), vec![]);
-    }
+    // a side at the end of the numbers clips nothing
+    let (below, above) = (low > f32::MIN, high < f32::MAX);
     let channels = import.net.shape(data.slot).c;
-    import.net.spend(&node.name, 4 * channels)?;
+    import.net.spend(&node.name, 6 * channels)?;
     let name = wish(node, None);
     let mut slot = data.slot;
-    for side in ["low", "high"] {
-        slot = import.net.push(&format!("{name}.{side}"), Form::other(Relu), vec![slot], vec![])?;
-        let mirror = (vec![-1.0; channels], vec![high; channels]);
-        slot = import.net.affine(&format!("{name}.{side}_mirror"), slot, mirror.0, mirror.1)?;
+    let map = |import: &mut Import<'a>, part: &str, slot: usize, scale: f32, shift: f32| {
+        if (scale, shift) == (1.0, 0.0) {
+            return Ok(slot);
+        }
+        import.net.affine(&format!("{name}.{part}"), slot, vec![scale; channels], vec![shift; channels])
+    };
+    let relu =
+        |import: &mut Import<'a>, slot: usize| import.net.push(&name, Form::other(Relu), vec![slot], vec![]);
+    // relu(x - low), which is above zero where x is above low
+    if below {
+        slot = map(import, "from_low", slot, 1.0, -low)?;
+        slot = relu(import, slot)?;
+    }
+    let base = if below { low } else { 0.0 };
+    if above {
+        slot = map(import, "from_high", slot, -1.0, high - base)?;
+        slot = relu(import, slot)?;
+        slot = map(import, "back", slot, -1.0, high)?;
+    } else {
+        slot = map(import, "back", slot, 1.0, base)?;
+    }
+    if slot == data.slot {
+        return import.alias(node, 0, data);
     }
     import.set_slot(node, slot, data.view)
 }

@@ -10,7 +10,7 @@ use crate::io::onnx::constant::{BATCH, Constant, Numbers};
 use crate::io::onnx::import::{Data, Import, Value, View, wish};
 use crate::io::onnx::made::Form;
 use crate::io::onnx::proto::Node;
-use crate::layers::Flatten;
+use crate::layers::{Conv, Flatten};
 
 /// Sizes of data after the batch, as ONNX sees them.
 fn sizes(import: &Import<'_>, data: Data) -> Vec<i64> {
@@ -189,8 +189,42 @@ pub(super) fn shape<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
     import.set(node, Value::Constant(Constant::ints(part).into()))
 }
 
-/// Chosen numbers of a list of sizes.
+/// One channel of maps, by a 1x1 convolution with a single one.
+fn channel<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
+    let data = import.plain(node, 0)?;
+    let (shape, places) = (import.net.shape(data.slot), import.needed_constant(node, 1)?);
+    let axis = import.int(node, "axis", 0);
+    let wanted = whole(import, node, &places)?;
+    let c = match wanted[..] {
+        [k] if !shape.flat && (axis == 1 || axis == -3) => {
+            if k < 0 {
+                k + shape.c as i64
+            } else {
+                k
+            }
+        }
+        _ => {
+            let problem = format!("places {wanted:?} along axis {axis} of {shape}");
+            return Err(import.refuse(node, problem, "one channel of maps is supported"));
+        }
+    };
+    let Some(c) = usize::try_from(c).ok().filter(|&c| c < shape.c) else {
+        return Err(import.damaged(node, &format!("place {wanted:?} of {} channels", shape.c)));
+    };
+    import.net.spend(&node.name, shape.c)?;
+    let mut weight = vec![0.0; shape.c];
+    weight[c] = 1.0;
+    let form = Form::Conv(Conv::new(1, 1).without_bias());
+    let slot = import.net.push(&wish(node, None), form, vec![data.slot], vec![weight])?;
+    let data = Data { slot, view: View::Plain, padding: None, alone: true };
+    import.set(node, if places.dims.is_empty() { Value::Plane(data) } else { Value::Data(data) })
+}
+
+/// Chosen numbers of a list of sizes, or a channel of maps.
 pub(super) fn gather<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
+    if let Some(Value::Data(_)) = import.value(node, 0)? {
+        return channel(import, node);
+    }
     let (list, places) = (import.needed_constant(node, 0)?, import.needed_constant(node, 1)?);
     let (list, wanted) = (whole(import, node, &list)?, whole(import, node, &places)?);
     let n = list.len() as i64;
@@ -247,8 +281,15 @@ pub(super) fn squeeze<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()>
     flattened(import, node, data)
 }
 
-/// Adds axes of size one to sizes and constants.
+/// Adds axes of size one to sizes and constants, and to a channel its own axis.
 pub(super) fn unsqueeze<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
+    if let Some(Value::Plane(data)) = import.value(node, 0)?.cloned() {
+        let axes = axes(import, node)?.unwrap_or_default();
+        if axes != [1] && axes != [-3] {
+            return Err(import.refuse(node, format!("axes = {axes:?} of a channel"), "1 is supported"));
+        }
+        return import.set(node, Value::Data(data));
+    }
     let constant = import.needed_constant(node, 0)?;
     let axes = axes(import, node)?.unwrap_or_default();
     let rank = (constant.dims.len() + axes.len()) as i64;

@@ -8,6 +8,7 @@ use crate::io::onnx::import::{Import, View, wish};
 use crate::io::onnx::made::Form;
 use crate::io::onnx::proto::Node;
 use crate::layers::{BatchNorm, Conv, ConvTranspose, Dense};
+use crate::window::Window;
 
 /// The weights of a convolution: [a, b, rows, columns], none zero.
 fn kernel(import: &Import<'_>, node: &Node, weight: &Constant) -> Result<[usize; 4]> {
@@ -66,33 +67,66 @@ pub(super) fn conv<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
 pub(super) fn conv_transpose<'a>(import: &mut Import<'a>, node: &'a Node) -> Result<()> {
     let data = import.plain(node, 0)?;
     let weight = import.needed_constant(node, 1)?;
-    let [inputs, out, kh, kw] = kernel(import, node, &weight)?;
+    let [inputs, per_group, kh, kw] = kernel(import, node, &weight)?;
     let shape = import.net.shape(data.slot);
-    let dilation = import.pair(node, "dilations", [1; 2], 1)?;
     let groups = import.size(node, "group", 1, 1)?;
-    if groups != 1 || dilation != [1; 2] || import.ints(node, "output_shape").is_some() {
-        let problem = format!("group = {groups}, dilations = {dilation:?}, or an output_shape");
-        return Err(import.refuse(node, problem, "one group without dilation, sized by pads, is supported"));
-    }
-    if inputs != shape.c {
-        return Err(import.damaged(node, &format!("weights {:?} for {} channels", weight.dims, shape.c)));
-    }
+    let Some(out) =
+        per_group.checked_mul(groups).filter(|_| inputs == shape.c && inputs.is_multiple_of(groups))
+    else {
+        let problem = format!("weights {:?} in {groups} groups for {} channels", weight.dims, shape.c);
+        return Err(import.damaged(node, &problem));
+    };
     let output_pad = import.pair(node, "output_padding", [0; 2], 0)?;
     let stride = import.pair(node, "strides", [1; 2], 1)?;
     if (0..2).any(|a| output_pad[a] >= stride[a] && output_pad[a] > 0) {
         let problem = format!("output_padding {output_pad:?} with strides {stride:?}");
         return Err(import.refuse(node, problem, "less than the stride is supported"));
     }
-    if !matches!(import.text(node, "auto_pad"), "" | "NOTSET" | "VALID") {
-        return Err(import.refuse(node, "auto_pad", "write pads"));
-    }
-    let window = window(import, node, shape.spatial(), [kh, kw])?;
+    let window = transposed(import, node, shape, [kh, kw], output_pad)?;
     let bias = biases(import, node, 2, out)?;
-    let layer = ConvTranspose { out, window, output_pad, bias: bias.is_some() };
+    let layer = ConvTranspose { out, window, output_pad, groups, bias: bias.is_some() };
     let weights = std::iter::once(weight.floats().into_owned()).chain(bias).collect();
     let slot =
         import.net.push(&wish(node, Some(&weight)), Form::ConvTranspose(layer), vec![data.slot], weights)?;
     import.set_slot(node, slot, View::Plain)
+}
+
+/// The window of a transposed convolution: pads as given, or such that the output has the size that is asked for.
+fn transposed(
+    import: &Import<'_>,
+    node: &Node,
+    shape: Shape,
+    kernel: [usize; 2],
+    output_pad: [usize; 2],
+) -> Result<Window> {
+    let mode = import.text(node, "auto_pad");
+    let same = mode.starts_with("SAME");
+    let Some(list) = import.ints(node, "output_shape").or(same.then_some(&[])) else {
+        return window(import, node, shape.spatial(), kernel);
+    };
+    let mut window = Window::new(kernel);
+    window.stride = import.pair(node, "strides", [1; 2], 1)?;
+    window.dilation = import.pair(node, "dilations", [1; 2], 1)?;
+    let sizes = match list {
+        [] => [0, 1].map(|a| shape.spatial()[a] * window.stride[a]),
+        // some writers put the batch and the channels in front
+        [.., h, w] => match import.bounded(node, "output_shape", &[*h, *w], 1)?[..] {
+            [h, w] => [h, w],
+            _ => return Err(import.damaged(node, "output_shape has no two sizes")),
+        },
+        _ => return Err(import.damaged(node, "output_shape has no two sizes")),
+    };
+    for a in 0..2 {
+        let full = (shape.spatial()[a] - 1) * window.stride[a] + window.span(a) + output_pad[a];
+        let Some(total) = full.checked_sub(sizes[a]) else {
+            let problem = format!("an output of {sizes:?}, larger than its windows reach");
+            return Err(import.refuse(node, problem, "write output_padding"));
+        };
+        let (less, more) = (total / 2, total - total / 2);
+        let upper = mode == "SAME_UPPER";
+        (window.pad[a], window.pad_end[a]) = if upper { (less, more) } else { (more, less) };
+    }
+    Ok(window)
 }
 
 /// y = x W' + b with W `[out, in]`, in whatever order the file has them.
