@@ -1,7 +1,7 @@
 //! Figures on disk: the scene of a run or of a net, drawn and written.
 
 use crate::error::{Error, Result};
-use crate::run::log;
+use crate::run::{dump, log};
 use glassbox_engine::data::{Augment, Dataset, Loader, shapes};
 use glassbox_engine::io::atomic;
 use glassbox_engine::train::Evaluation;
@@ -72,6 +72,7 @@ pub fn of_run(
         images: if test.is_empty() { None } else { Some(examples(graph, test)?) },
         history: Some(log::history(run)?),
         confusion: last.map(|l| confusion_of(l, &test.classes, &title(l))),
+        dumps: dump::over_time(run)?,
         layer: None,
     };
     let mut count = 0;

@@ -7,6 +7,7 @@
 //! From values to a picture: [`scale`] finds the range, [`color`] the colours, [`resize`] the size, and the
 //! figures compose them on a [`canvas`] with titles, numbers and a scale bar.
 
+pub mod animation;
 pub mod architecture;
 pub mod belief;
 pub mod canvas;
@@ -14,6 +15,7 @@ pub mod color;
 pub mod confusion;
 pub mod curves;
 pub mod error;
+pub mod evolution;
 pub mod figures;
 pub mod font;
 pub mod gallery;

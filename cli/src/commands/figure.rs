@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::net::{self, Net, NetArgs};
 use crate::pictures;
 use crate::run::data::DataArgs;
-use crate::run::log;
+use crate::run::{dump, log};
 use crate::{say, threads};
 use glassbox_engine::loss::CrossEntropy;
 use glassbox_engine::train::evaluate;
@@ -85,5 +85,10 @@ fn scene<'a>(args: &Args, net: &'a Net, needs: Needs) -> Result<Scene<'a>> {
         (Needs::History, Some(run)) => Some(log::history(run)?),
         _ => None,
     };
-    Ok(Scene { graph: &net.graph, params: &net.params, images, history, confusion, layer: args.layer.clone() })
+    let dumps = match (needs, run) {
+        (Needs::Dumps, Some(run)) => dump::over_time(run)?,
+        _ => None,
+    };
+    let (graph, params, layer) = (&net.graph, &net.params, args.layer.clone());
+    Ok(Scene { graph, params, images, history, confusion, dumps, layer })
 }

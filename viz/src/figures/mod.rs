@@ -8,6 +8,7 @@ pub mod belief;
 mod confusion;
 mod curves;
 mod deconvnet;
+mod evolution;
 pub mod explanation;
 mod feature_maps;
 mod grad_cam;
@@ -22,7 +23,7 @@ use crate::belief::Region;
 use crate::curves::Epoch;
 use crate::error::{Error, Result};
 use glassbox_engine::{Graph, Params};
-use ndarray::{Array2, Array4};
+use ndarray::{Array2, Array3, Array4};
 
 /// Every figure, by name.
 pub const FIGURES: &[&Figure] = &[
@@ -31,6 +32,7 @@ pub const FIGURES: &[&Figure] = &[
     &confusion::FIGURE,
     &curves::FIGURE,
     &deconvnet::FIGURE,
+    &evolution::FIGURE,
     &feature_maps::FIGURE,
     &grad_cam::FIGURE,
     &gradient_x_input::FIGURE,
@@ -67,6 +69,8 @@ pub enum Needs {
     History,
     /// A confusion matrix.
     Confusion,
+    /// What a run dumped as it went, at two moments or more.
+    Dumps,
 }
 
 /// A file of a figure.
@@ -123,6 +127,17 @@ pub struct Confusion {
     pub counts: Array2<u64>,
 }
 
+/// Maps of one image that a run dumped as it went.
+#[derive(Clone, Debug, Default)]
+pub struct Dumps {
+    /// What the image is called.
+    pub image: String,
+    /// When they were taken: "epoch 1".
+    pub moments: Vec<String>,
+    /// Layers, each with its maps [C, h, w] at every moment.
+    pub layers: Vec<(String, Vec<Array3<f32>>)>,
+}
+
 /// What figures are made of.
 #[derive(Debug)]
 pub struct Scene<'a> {
@@ -136,6 +151,8 @@ pub struct Scene<'a> {
     pub history: Option<History>,
     /// Counts on the test set.
     pub confusion: Option<Confusion>,
+    /// What the run dumped as it went.
+    pub dumps: Option<Dumps>,
     /// One layer to draw, where a figure draws layers; all by default.
     pub layer: Option<String>,
 }
@@ -153,6 +170,7 @@ impl Figure {
             Needs::Net => unreachable!("every scene has a net"),
             Needs::Images | Needs::ImagesAndTime => ("images", "give some with --input, or name a run"),
             Needs::History => ("the epochs of a run", "name a run folder"),
+            Needs::Dumps => ("what a run dumped at two moments or more", "name a run folder with dumps"),
             Needs::Confusion => ("a confusion matrix", "name a run folder, or data with --data"),
         };
         Err(Error::request(format!("figure \"{}\" needs {lacks}", self.name), cure))
@@ -167,6 +185,7 @@ impl Figure {
             }
             Needs::History => scene.history.as_ref().is_some_and(|h| !h.epochs.is_empty()),
             Needs::Confusion => scene.confusion.is_some(),
+            Needs::Dumps => scene.dumps.as_ref().is_some_and(|d| d.moments.len() > 1),
         }
     }
 }
@@ -217,6 +236,7 @@ mod tests {
             images: None,
             history: None,
             confusion: None,
+            dumps: None,
             layer: None,
         };
         for figure in FIGURES.iter().filter(|f| f.needs != Needs::Net) {

@@ -141,6 +141,11 @@ impl Index {
         }
         all
     }
+
+    /// What the first probe image is called.
+    pub fn first_image(&self) -> Option<String> {
+        self.text.probe.first().map(|i| format!("test image {}, a \"{}\"", i.place, i.class))
+    }
 }
 
 /// Removes what a killed program left half-written; nobody else writes here, for the run folder is locked.

@@ -9,10 +9,12 @@ mod draw;
 mod files;
 mod index;
 mod methods;
+mod over_time;
 mod probe;
 mod what;
 
 pub use index::Index;
+pub use over_time::over_time;
 pub use probe::Images;
 
 use super::config::{self, Config};
