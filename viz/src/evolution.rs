@@ -142,7 +142,8 @@ impl Evolution {
         let channels = self.maps.first().map_or(0, |maps| maps.dim().0);
         let peak = |unit: usize| {
             let values = (0..self.maps.len()).flat_map(|moment| self.map(moment, unit).into_iter());
-            values.copied().filter(|v| v.is_finite()).fold(f32::NEG_INFINITY, f32::max)
+            // adding zero makes -0 and 0 the same
+            values.copied().filter(|v| v.is_finite()).fold(f32::NEG_INFINITY, f32::max) + 0.0
         };
         let mut all: Vec<(usize, f32)> = (0..channels).map(|unit| (unit, peak(unit))).collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));

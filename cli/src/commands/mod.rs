@@ -48,3 +48,27 @@ commands! {
     Train => train,
     Verify => verify,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Program;
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn every_command_shows_examples_that_it_understands() {
+        for command in Program::command().get_subcommands() {
+            let name = command.get_name();
+            let help = command.clone().render_long_help().to_string();
+            let examples: Vec<&str> =
+                help.lines().filter_map(|line| line.trim().strip_prefix("Example: ")).collect();
+            assert!(!examples.is_empty(), "{name} shows no example:\n{help}");
+            for example in examples {
+                let line = example.split(" > ").next().unwrap();
+                assert!(line.starts_with(&format!("glassbox {name}")), "{name}: {example}");
+                if let Err(e) = Program::try_parse_from(line.split_whitespace()) {
+                    panic!("{example}: {e}");
+                }
+            }
+        }
+    }
+}

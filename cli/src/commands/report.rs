@@ -29,7 +29,7 @@ pub fn run(args: Args) -> Result<()> {
     let latest = args.run.join("checkpoints/latest.safetensors");
     let place = Some(args.run.display().to_string());
     let net = NetArgs { place, weights: latest.is_file().then_some(latest), ..NetArgs::default() }.load()?;
-    let test = Arc::new(data::load(&config.data, config.data_dir.clone(), config.limit)?.test);
+    let test = Arc::new(data::of_run(&config)?.test);
     let loss = config.recipe()?.loss.build();
     let result = threads::with(config.threads, || {
         Ok((!test.is_empty()).then(|| evaluate(&net.graph, &net.params, &test, &*loss)).transpose()?)

@@ -6,6 +6,7 @@ use crate::run::config::Config;
 use crate::run::lock::Lock;
 use crate::run::progress::Manner;
 use crate::run::session::{self, Session};
+use crate::run::stop::Stop;
 use crate::run::{data, record};
 use crate::{say, threads};
 use glassbox_engine::Graph;
@@ -55,7 +56,7 @@ pub fn run(args: Args) -> Result<()> {
     config.epochs = args.epochs.unwrap_or(config.epochs);
     config.recipe()?;
     let graph = Graph::from_toml(&atomic::read_text(&model_toml)?, &model_toml.display().to_string())?;
-    let splits = data::load(&config.data, config.data_dir.clone(), config.limit)?;
+    let splits = data::of_run(&config)?;
     record::same_data(&run_toml, &splits)?;
     let Newest { found, damaged } = checkpoint::newest(&run, &graph)?;
     for error in &damaged {
@@ -83,10 +84,11 @@ pub fn run(args: Args) -> Result<()> {
         (_, true) => Manner::Json,
         _ => Manner::Plain,
     };
-    let figures = !args.no_figures;
+    let (figures, stop) = (!args.no_figures, Stop::listen()?);
     threads::with(args.threads.unwrap_or(config.threads), || {
-        session::train(Session { run, lock, config, graph, params, splits, from, manner, figures })
-    })
+        session::train(Session { run, lock, config, graph, params, splits, from, manner, figures, stop })
+    })?;
+    Ok(())
 }
 
 /// Refuses a configuration that is not the checkpoint's, unless the user insists.

@@ -1,17 +1,20 @@
 //! `glassbox train`: from a configuration to a run folder with everything in it.
 
 use crate::error::{Error, Result};
-use crate::run::config::Config;
+use crate::run::config::{ClassWeights, Config};
 use crate::run::dump::Images;
 use crate::run::lock::Lock;
 use crate::run::progress::Manner;
+use crate::run::seeds::{self, Done, Seeds};
 use crate::run::session::{self, Session};
+use crate::run::stop::Stop;
 use crate::run::{data, dump, record};
 use crate::{net, say, threads};
 use glassbox_engine::data::{Augment, Dataset, Splits};
 use glassbox_engine::graph::models::MODELS;
 use glassbox_engine::io::{atomic, folder, weights};
-use glassbox_engine::Graph;
+use glassbox_engine::train::Evaluation;
+use glassbox_engine::{Graph, Params};
 use std::path::{Path, PathBuf};
 
 /// Train a net; with no argument, a small one on the bundled digits, in well under a minute
@@ -19,6 +22,12 @@ use std::path::{Path, PathBuf};
 /// Everything lands in a new folder runs/<model>-<n>: logs, checkpoints, dumps as training goes, figures.
 ///
 /// Example: glassbox train --model mnist-example --data mnist --data-dir ~/mnist --epochs 5
+///
+/// Example: glassbox train --overfit 32
+///
+/// Example: glassbox train --seeds 5 --epochs 3 --schedule warmup:1+cosine --class-weights balanced --plateau 3
+///
+/// Example: glassbox train --dump maps,kernels,grad-cam --dump-every 1 --dump-images 0,3 --tensorboard
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Configuration; options given here override it
@@ -63,9 +72,12 @@ pub struct Args {
     /// Weight decay [default: 0.0005]
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
-    /// constant, step, cosine, one-cycle, warmup [default: one-cycle]
+    /// constant, step, cosine, one-cycle, warmup; several with their epochs, as in warmup:2+cosine [default: one-cycle]
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
+    /// Lower the learning rate to a tenth (plateau_factor) after more than so many epochs without a better test loss
+    #[arg(long, value_name = "EPOCHS")]
+    plateau: Option<u64>,
     /// Largest norm of all gradients together
     #[arg(long, value_name = "X")]
     clip: Option<f64>,
@@ -75,6 +87,13 @@ pub struct Args {
     /// Share of the target spread evenly over all classes
     #[arg(long, value_name = "X")]
     label_smoothing: Option<f64>,
+    /// How much each class counts: balanced, or a number for each, as in 1,1,2.5
+    #[arg(long, value_name = "WEIGHTS")]
+    class_weights: Option<ClassWeights>,
+    /// Check that the net can learn N training images by heart: trains and tests on them only, by default with adam for
+    /// at most 200 epochs at a constant rate without augmentation, and fails if one is wrong in the end
+    #[arg(long, value_name = "N")]
+    overfit: Option<usize>,
     /// Augmentation steps, as in crop=4,flip, or none [default: shift=2 for digits, none for others]
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     augment: Option<Vec<String>>,
@@ -84,6 +103,10 @@ pub struct Args {
     /// Keep to the direct convolution kernels, without Winograd's transforms, which are faster and round otherwise
     #[arg(long)]
     exact: bool,
+    /// Train several runs that differ in their seed alone, and tell mean and deviation: N runs with the seeds from --seed
+    /// on, or a list, as in 3,14,15
+    #[arg(long, value_name = "N|LIST")]
+    seeds: Option<Seeds>,
     /// Threads (0: one per processor); results do not depend on it
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -93,11 +116,14 @@ pub struct Args {
     /// Write a checkpoint every so many steps, beside those at the end of epochs
     #[arg(long, value_name = "STEPS")]
     checkpoint_every_steps: Option<u64>,
+    /// Write TensorBoard's event files into the run's folder tensorboard
+    #[arg(long)]
+    tensorboard: bool,
     /// What is dumped as training goes: deconvnet, grad-cam, gradients, histograms, kernels, maps, saliency, switches,
     /// all [default: maps,kernels]
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     dump: Option<Vec<String>>,
-    /// Dump every so many epochs; 0 for never [default: about ten times over the run]
+    /// Dump after the first epoch, every so many, and the last; 0 for never [default: about ten times over the run]
     #[arg(long, value_name = "EPOCHS")]
     dump_every: Option<u64>,
     /// Dump every so many steps as well
@@ -112,7 +138,7 @@ pub struct Args {
     /// Read activations, gradients and updates as training goes, into diagnosis.jsonl
     #[arg(long)]
     diagnose: bool,
-    /// Where to put the run: a folder that does not exist yet
+    /// Where to put the run: a folder that does not exist yet; with --seeds, the folder that holds seed-1, seed-2, ...
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Folder that holds the runs
@@ -136,6 +162,7 @@ impl Args {
     fn config(&self) -> Result<Config> {
         let mut c = match &self.config {
             Some(file) => Config::read(file)?,
+            None if self.overfit.is_some() => Config::by_heart(),
             None => Config::default(),
         };
         macro_rules! take {
@@ -151,6 +178,10 @@ impl Args {
         c.nesterov |= self.nesterov;
         c.exact |= self.exact;
         c.diagnose |= self.diagnose;
+        c.tensorboard |= self.tensorboard;
+        c.plateau = self.plateau.or(c.plateau);
+        c.class_weights = self.class_weights.clone().or(c.class_weights);
+        c.overfit = self.overfit.or(c.overfit);
         if let Some(steps) = &self.augment {
             c.augment = Some(steps.iter().filter(|s| *s != "none").cloned().collect());
         }
@@ -176,37 +207,85 @@ impl Args {
 
 pub fn run(args: Args) -> Result<()> {
     let config = args.config()?;
-    let recipe = config.recipe()?;
-    let augment = Augment::parse(&config.augmentation())?;
-    let splits = data::load(&config.data, config.data_dir.clone(), config.limit)?;
-    let graph = fit(&config.model, &splits.train, args.manner())?;
-    recipe.check(&graph)?;
-    dump::check(&config.dump, &graph, &splits.test)?;
-    let (graph, params) = match &config.weights {
-        Some(file) => weights::load(file, Some(graph))?,
-        None => {
-            let params = graph.init(config.initialiser()?, config.seed);
-            (graph, params)
+    let Some(seeds) = &args.seeds else {
+        let job = Job::new(&args, config)?;
+        if args.dry_run {
+            let (config, graph) = (job.config.to_toml()?, job.graph.to_toml());
+            say::line(format!("{config}\n# model.toml\n{graph}").trim_end());
+            return Ok(());
         }
+        job.train(&args, args.out.as_deref(), &Stop::listen()?)?;
+        return Ok(());
     };
-    let config = Config { augment: Some(augment.texts()), ..config };
+    let seeds = seeds.of(config.seed);
+    // everything is checked before the first run begins
+    Job::new(&args, config.clone())?;
     if args.dry_run {
-        say::line(format!("{}\n# model.toml\n{}", config.to_toml()?, graph.to_toml()).trim_end());
+        let list: Vec<String> = seeds.iter().map(u64::to_string).collect();
+        say::line(format!("{}\n# {} runs, with the seeds {}", config.to_toml()?, seeds.len(), list.join(", ")));
         return Ok(());
     }
-    let run = match &args.out {
-        Some(out) => {
-            folder::create_fresh(out)?;
-            out.clone()
+    let stop = Stop::listen()?;
+    let mut done = Vec::new();
+    for seed in seeds {
+        let job = Job::new(&args, Config { seed, ..config.clone() })?;
+        let out = args.out.as_ref().map(|out| out.join(format!("seed-{seed}")));
+        let (run, result) = job.train(&args, out.as_deref(), &stop)?;
+        done.push(Done { seed, run, result });
+    }
+    seeds::tell(&done, args.manner());
+    Ok(())
+}
+
+/// A run that is checked, but of which nothing is written yet.
+struct Job {
+    config: Config,
+    graph: Graph,
+    params: Params<f32>,
+    splits: Splits,
+}
+
+impl Job {
+    fn new(args: &Args, config: Config) -> Result<Self> {
+        let mut recipe = config.recipe()?;
+        let augment = Augment::parse(&config.augmentation())?;
+        let splits = data::of_run(&config)?;
+        let graph = fit(&config.model, &splits.train, args.manner())?;
+        if let Some(weights) = &config.class_weights {
+            recipe.class_weights = weights.of(&splits.train)?;
         }
-        None => folder::create_new(&args.runs, graph.name())?,
-    };
-    let lock = Lock::take(&run)?;
-    write_head(&run, &config, &graph, &splits)?;
-    let (manner, figures) = (args.manner(), !args.no_figures);
-    threads::with(config.threads, || {
-        session::train(Session { run, lock, config, graph, params, splits, from: None, manner, figures })
-    })
+        recipe.check(&graph)?;
+        dump::check(&config.dump, &graph, &splits.test)?;
+        let (graph, params) = match &config.weights {
+            Some(file) => weights::load(file, Some(graph))?,
+            None => {
+                let params = graph.init(config.initialiser()?, config.seed);
+                (graph, params)
+            }
+        };
+        let config = Config { augment: Some(augment.texts()), ..config };
+        Ok(Self { config, graph, params, splits })
+    }
+
+    /// Trains into `out`, or a new folder among the runs; the folder, and what came out.
+    fn train(self, args: &Args, out: Option<&Path>, stop: &Stop) -> Result<(PathBuf, Option<Evaluation>)> {
+        let Self { config, graph, params, splits } = self;
+        let run = match out {
+            Some(out) => {
+                folder::create_fresh(out)?;
+                out.to_path_buf()
+            }
+            None => folder::create_new(&args.runs, graph.name())?,
+        };
+        let lock = Lock::take(&run)?;
+        write_head(&run, &config, &graph, &splits)?;
+        let (manner, figures, from, stop) = (args.manner(), !args.no_figures, None, stop.clone());
+        let result = threads::with(config.threads, || {
+            let run = run.clone();
+            session::train(Session { run, lock, config, graph, params, splits, from, manner, figures, stop })
+        })?;
+        Ok((run, result))
+    }
 }
 
 /// The model for a data set. A built-in one is fitted to the images and classes; a model of the user's must fit.

@@ -6,19 +6,24 @@
 mod page;
 
 use crate::error::{Error, Result};
-use crate::run::dump::Index;
+use crate::run::dump::{Index, Moment};
 use crate::run::log;
 use glassbox_engine::Graph;
 use glassbox_engine::data::Dataset;
 use glassbox_engine::io::atomic;
 use glassbox_engine::train::Evaluation;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage};
 use page::{Page, escape, picture};
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
 /// Most bytes of pictures from dumps, before they become text (which adds a third).
-const DUMPS: u64 = 5_500_000;
+const DUMPS: usize = 5_000_000;
+/// Most bytes of strips over the run.
+const EVOLUTION: u64 = 800_000;
 /// Pictures of dumps that the page shows.
-const KINDS: [&str; 2] = ["/kernels.png", "/maps.png"];
+const KINDS: [&str; 2] = ["kernels", "maps"];
 /// Most images shown that the net gets wrong.
 const WRONG: usize = 36;
 
@@ -56,6 +61,7 @@ pub fn write(run: &Path, graph: &Graph, test: &Dataset, result: Option<&Evaluati
     }
     page.section("Architecture", figure("architecture", "The net's layers and the shapes between them")?);
     page.section("Layers over the epochs", layers(run)?);
+    page.section("Evolution", evolution(&figures.join("evolution"))?);
     let mut matrix = String::new();
     for name in ATTRIBUTIONS {
         matrix += &figure(name, &format!("{name}: what in each image the net's answer rests on"))?;
@@ -96,26 +102,20 @@ fn misclassified(test: &Dataset, result: &Evaluation) -> Result<String> {
 fn pixels(data: &Dataset, i: usize) -> Result<Vec<u8>> {
     let [channels, h, w] = data.shape();
     let at = |c: usize, y: u32, x: u32| data.pixels[[i, c.min(channels - 1), y as usize, x as usize]];
-    let color = |x: u32, y: u32| image::Rgb([at(0, y, x), at(1, y, x), at(2, y, x)]);
-    let picture = image::RgbImage::from_fn(w as u32, h as u32, color);
-    let mut out = std::io::Cursor::new(Vec::new());
-    picture
-        .write_to(&mut out, image::ImageFormat::Png)
-        .map_err(|e| Error::Failed(format!("test image {i} cannot be drawn: {e}")))?;
-    Ok(out.into_inner())
+    let color = |x: u32, y: u32| Rgb([at(0, y, x), at(1, y, x), at(2, y, x)]);
+    encoded(&RgbImage::from_fn(w as u32, h as u32, color), &format!("test image {i}"))
 }
 
 /// Each layer's maps and kernels, moment by moment under one slider.
 fn layers(run: &Path) -> Result<String> {
     let Some(index) = Index::read(&run.join("dumps"))? else { return Ok(String::new()) };
-    let moments = index.moments();
-    let size = |file: &String| index.folder.join(file).metadata().map_or(0, |m| m.len());
-    let shown = |file: &&String| KINDS.iter().any(|kind| file.ends_with(kind));
-    let total: u64 = index.entries().iter().flat_map(|e| e.files.iter().filter(shown)).map(size).sum();
-    let all = moments.len();
-    let fit = (all as u64 * DUMPS / total.max(1)).max(1) as usize;
-    let moments = evenly(&moments, fit);
-    let Some(&last) = moments.last() else { return Ok(String::new()) };
+    let all = index.moments();
+    let Some(&last) = all.last() else { return Ok(String::new()) };
+    let mut pictures = pictures_of(&index, &[last])?;
+    let size: usize = pictures.iter().map(|p| p.png.len()).sum();
+    let moments = evenly(&all, (DUMPS / size.max(1)).max(1));
+    let others: Vec<&Moment> = moments.iter().copied().filter(|m| *m != last).collect();
+    pictures.extend(pictures_of(&index, &others)?);
     let list: Vec<String> = moments.iter().map(|m| m.words()).collect();
     let mut html = format!(
         "<div class=\"slider\"><label for=\"epoch\">Moment</label><input id=\"epoch\" type=\"range\" min=\"0\" \
@@ -124,37 +124,105 @@ fn layers(run: &Path) -> Result<String> {
         list.join(","),
         last.words()
     );
-    if moments.len() < all {
+    if moments.len() < all.len() {
         html += &format!(
-            "<p class=\"note\">{} of {all} dumps, to keep this file small; the others are in the folder dumps.</p>",
-            moments.len()
+            "<p class=\"note\">{} of {} dumps, to keep this file small; the others are in the folder dumps.</p>",
+            moments.len(),
+            all.len()
         );
     }
     for layer in index.layers() {
-        let mut pictures = String::new();
+        let mut own = String::new();
         for kind in KINDS {
-            let name = kind.trim_start_matches('/').trim_end_matches(".png");
-            let mut images = String::new();
-            for entry in index.entries().iter().filter(|e| e.layer == layer && moments.contains(&&e.moment)) {
-                let Some(file) = entry.files.iter().find(|f| f.ends_with(kind)) else { continue };
-                let uri = page::data_uri("image/png", &atomic::read(index.folder.join(file))?);
-                let hidden = if entry.moment == *last { "" } else { " hidden" };
-                let when = entry.moment.words();
-                images += &format!(
-                    "<img data-epoch=\"{when}\" src=\"{uri}\" alt=\"{name} of {} after {when}\"{hidden}>",
-                    escape(layer)
-                );
-            }
+            let of_kind = pictures.iter().filter(|p| p.layer == layer && p.kind == kind);
+            let images: String = of_kind.map(|p| p.html(last)).collect();
             if !images.is_empty() {
-                pictures += &format!(
-                    "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"{name} of {}\">{images}</div>",
+                own += &format!(
+                    "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"{kind} of {}\">{images}</div>",
                     escape(layer)
                 );
             }
         }
-        if !pictures.is_empty() {
-            html += &format!("<h3>{}</h3>{pictures}", escape(layer));
+        if !own.is_empty() {
+            html += &format!("<h3>{}</h3>{own}", escape(layer));
         }
+    }
+    Ok(html)
+}
+
+/// A picture of a dump.
+struct Picture<'a> {
+    layer: &'a str,
+    kind: &'static str,
+    moment: &'a Moment,
+    png: Vec<u8>,
+}
+
+impl Picture<'_> {
+    fn html(&self, last: &Moment) -> String {
+        let when = self.moment.words();
+        let hidden = if self.moment == last { "" } else { " hidden" };
+        format!(
+            "<img data-epoch=\"{when}\" src=\"{}\" alt=\"{} of {} after {when}\"{hidden}>",
+            page::data_uri("image/png", &self.png),
+            self.kind,
+            escape(self.layer)
+        )
+    }
+}
+
+/// The pictures of these moments, made smaller: dumps are written fast, and a report once.
+fn pictures_of<'a>(index: &'a Index, moments: &[&Moment]) -> Result<Vec<Picture<'a>>> {
+    let entries: Vec<_> = index.entries().iter().filter(|e| moments.contains(&&e.moment)).collect();
+    let pictures = entries.par_iter().flat_map_iter(|entry| {
+        KINDS.iter().filter_map(|&kind| {
+            let file = entry.files.iter().find(|f| f.ends_with(&format!("/{kind}.png")))?;
+            let png = atomic::read(index.folder.join(file))
+                .map_err(Error::from)
+                .and_then(|png| smaller(file, &png));
+            Some(png.map(|png| Picture { layer: &entry.layer, kind, moment: &entry.moment, png }))
+        })
+    });
+    pictures.collect()
+}
+
+/// The same PNG picture in fewer bytes.
+fn smaller(file: &str, png: &[u8]) -> Result<Vec<u8>> {
+    let read = image::load_from_memory_with_format(png, ImageFormat::Png);
+    let picture = read.map_err(|e| {
+        let problem = format!("it is no PNG picture: {e}");
+        glassbox_engine::Error::corrupt(
+            file,
+            "picture",
+            problem,
+            "remove it from the folder dumps and its index",
+        )
+    })?;
+    encoded(&picture.to_rgb8(), file)
+}
+
+fn encoded(picture: &RgbImage, what: &str) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    PngEncoder::new_with_quality(&mut out, CompressionType::Default, FilterType::Adaptive)
+        .write_image(picture, picture.width(), picture.height(), ExtendedColorType::Rgb8)
+        .map_err(|e| Error::Failed(format!("{what} cannot be drawn: {e}")))?;
+    Ok(out)
+}
+
+/// The strips of figure evolution, as far as they fit.
+fn evolution(folder: &Path) -> Result<String> {
+    let Ok(list) = std::fs::read_dir(folder) else { return Ok(String::new()) };
+    let mut files: Vec<PathBuf> = list.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let (mut html, mut room) = (String::new(), EVOLUTION);
+    for file in files {
+        let layer = file.file_stem().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+        let size = file.metadata().map_or(u64::MAX, |m| m.len());
+        if layer.ends_with("-animated") || size > room {
+            continue;
+        }
+        room -= size;
+        html += &picture(&file, &format!("{layer}: its strongest units on one test image, over the run"))?;
     }
     Ok(html)
 }

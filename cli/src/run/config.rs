@@ -2,13 +2,15 @@
 
 use super::dump::Images;
 use crate::error::{Error, Result};
+use glassbox_engine::data::Dataset;
 use glassbox_engine::graph::Init;
 use glassbox_engine::io::atomic;
-use glassbox_engine::optim::{Method, Schedule};
+use glassbox_engine::optim::{Method, Phase, Plateau, Schedule};
 use glassbox_engine::train::{LossKind, Recipe};
 use glassbox_engine::{Keep, error};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// A run, as run.toml says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +52,7 @@ pub struct Config {
     pub eps: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// constant, step, cosine, one-cycle, warmup.
+    /// constant, step, cosine, one-cycle, warmup; several with their epochs, as in "warmup:2+constant:5+cosine".
     pub schedule: String,
     /// Epochs between drops of the step schedule.
     pub step_every: usize,
@@ -58,6 +60,11 @@ pub struct Config {
     pub step_gamma: f64,
     /// Epochs of the rise of the warmup schedule.
     pub warmup_epochs: f64,
+    /// Lower the learning rate after so many epochs without a better test loss, plus one; left out, never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plateau: Option<u64>,
+    /// Factor of each such lowering.
+    pub plateau_factor: f64,
     /// Largest norm of all gradients together; left out, no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
@@ -65,6 +72,12 @@ pub struct Config {
     pub loss: String,
     /// Share of the target spread evenly over all classes.
     pub label_smoothing: f64,
+    /// How much each class counts in training: a number for each, or "balanced"; left out, all alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+    /// Train and test on the first so many training images only: can the net learn them by heart?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overfit: Option<usize>,
     /// Augmentation steps, as in ["crop=4", "flip"]; left out, ["shift=2"] for the bundled digits and none for others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Vec<String>>,
@@ -77,6 +90,8 @@ pub struct Config {
     pub threads: usize,
     /// Read activations, gradients and updates as training goes, into diagnosis.jsonl.
     pub diagnose: bool,
+    /// Write TensorBoard's event files as well.
+    pub tensorboard: bool,
     /// What is dumped as training goes.
     pub dump: Dump,
     /// When checkpoints are written.
@@ -84,6 +99,51 @@ pub struct Config {
     /// Stop after so many epochs without a better test accuracy; left out, never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<u64>,
+}
+
+/// How much each class counts in training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClassWeights {
+    /// "balanced": images / (classes x images of the class).
+    Word(String),
+    /// A number for each class.
+    Each(Vec<f64>),
+}
+
+impl FromStr for ClassWeights {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let numbers: std::result::Result<Vec<f64>, _> = text.split(',').map(|t| t.trim().parse()).collect();
+        Ok(numbers.map_or_else(|_| Self::Word(text.into()), Self::Each))
+    }
+}
+
+impl ClassWeights {
+    /// The numbers for a training set. Errors: a word that is not "balanced", a class without images.
+    pub fn of(&self, data: &Dataset) -> Result<Vec<f64>> {
+        match self {
+            Self::Each(weights) => Ok(weights.clone()),
+            Self::Word(word) if word == "balanced" => {
+                let count = |k: usize| data.labels.iter().filter(|&&label| label as usize == k).count();
+                let weight = |k: usize| match count(k) {
+                    0 => Err(Error::request(
+                        format!(
+                            "class \"{}\" has no training image, so nothing balances it",
+                            data.classes[k]
+                        ),
+                        "give the weights as numbers",
+                    )),
+                    n => Ok(data.len() as f64 / (data.classes.len() * n) as f64),
+                };
+                (0..data.classes.len()).map(weight).collect()
+            }
+            Self::Word(other) => {
+                Err(error::Error::unknown("kind of class weights", other, ["balanced"]).into())
+            }
+        }
+    }
 }
 
 /// What is dumped as training goes.
@@ -94,7 +154,7 @@ pub struct Dump {
     pub what: Vec<String>,
     /// Layers; empty for all that have pictures of their own.
     pub layers: Vec<String>,
-    /// Every so many epochs; 0 for never; left out, about ten times over the run.
+    /// After the first epoch, every so many, and the last; 0 for never; left out, about ten times over the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
     /// Every so many steps as well; 0 for none in between.
@@ -151,14 +211,19 @@ impl Default for Config {
             step_every: 10,
             step_gamma: 0.1,
             warmup_epochs: 1.0,
+            plateau: None,
+            plateau_factor: 0.1,
             clip: None,
             loss: "cross-entropy".into(),
             label_smoothing: 0.0,
+            class_weights: None,
+            overfit: None,
             augment: None,
             seed: 1,
             exact: false,
             threads: 0,
             diagnose: false,
+            tensorboard: false,
             dump: Dump::default(),
             checkpoint: Checkpoint::default(),
             early_stop: None,
@@ -186,6 +251,19 @@ fn newer(record: Option<&toml::Value>) -> Option<String> {
 }
 
 impl Config {
+    /// The defaults of a run that is to learn a few images by heart.
+    pub fn by_heart() -> Self {
+        Self {
+            epochs: 200,
+            optimizer: "adam".into(),
+            schedule: "constant".into(),
+            weight_decay: 0.0,
+            checkpoint: Checkpoint { every: 0, ..Checkpoint::default() },
+            early_stop: Some(40),
+            ..Self::default()
+        }
+    }
+
     /// Reads a run.toml. Errors: unknown keys, with the nearest spelling; values of the wrong kind; a newer program's.
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(&atomic::read_text(path)?, &path.display().to_string())
@@ -240,7 +318,9 @@ impl Config {
     /// The keys that decide what is learned, as text: two runs with the same ones have the same bits.
     pub fn deciding(&self) -> Result<String> {
         let mut table = table_of(&self.to_toml()?);
-        table.retain(|key, _| !["threads", "data_dir", "diagnose", "dump", "checkpoint"].contains(&key));
+        table.retain(|key, _| {
+            !["threads", "data_dir", "diagnose", "tensorboard", "dump", "checkpoint"].contains(&key)
+        });
         toml::to_string(&table)
             .map_err(|e| Error::request(format!("the configuration cannot be written: {e}"), "report this"))
     }
@@ -267,11 +347,6 @@ impl Config {
             Method::AdamW { .. } => Method::AdamW { beta1, beta2, eps: self.eps },
             Method::RmsProp { .. } => Method::RmsProp { alpha: self.alpha, eps: self.eps },
         };
-        let schedule = match Schedule::named(&self.schedule)? {
-            Schedule::Step { .. } => Schedule::Step { every: self.step_every, gamma: self.step_gamma },
-            Schedule::Warmup { .. } => Schedule::Warmup { epochs: self.warmup_epochs },
-            other => other,
-        };
         let names = glassbox_engine::loss::LOSSES.iter().map(|(name, _)| *name);
         let loss = match self.loss.as_str() {
             "cross-entropy" => LossKind::CrossEntropy { smoothing: self.label_smoothing },
@@ -283,6 +358,8 @@ impl Config {
             ("betas[0]", beta1, 0.0..1.0),
             ("betas[1]", beta2, 0.0..1.0),
             ("alpha", self.alpha, 0.0..1.0),
+            ("plateau_factor", self.plateau_factor, f64::MIN_POSITIVE..1.0),
+            ("warmup_epochs", self.warmup_epochs, 0.0..f64::INFINITY),
             ("label_smoothing", self.label_smoothing, 0.0..1.0),
             ("weight_decay", self.weight_decay, 0.0..f64::INFINITY),
             ("clip", self.clip.unwrap_or(1.0), f64::MIN_POSITIVE..f64::INFINITY),
@@ -301,7 +378,8 @@ impl Config {
             method,
             lr: self.learning_rate(),
             weight_decay: self.weight_decay,
-            schedule,
+            schedule: self.schedule()?,
+            plateau: self.plateau.map(|patience| Plateau { patience, factor: self.plateau_factor }),
             clip: self.clip,
             loss,
             seed: self.seed,
@@ -316,6 +394,48 @@ impl Config {
         self.lr.unwrap_or(if self.optimizer == "sgd" { 0.05 } else { 0.001 })
     }
 
+    /// The schedule, or several one after another.
+    fn schedule(&self) -> Result<Schedule> {
+        let parts: Vec<&str> = self.schedule.split('+').map(str::trim).collect();
+        if let [one] = parts[..] {
+            return self.phase(one).map(|phase| phase.schedule);
+        }
+        let phases: Vec<Phase> = parts.iter().map(|part| self.phase(part)).collect::<Result<_>>()?;
+        let unclear = phases.iter().take(phases.len() - 1).position(|phase| !phase.epochs.is_finite());
+        match unclear {
+            None => Ok(Schedule::Phases(phases)),
+            Some(i) => Err(Error::request(
+                format!("schedule \"{}\" does not say how many epochs \"{}\" lasts", self.schedule, parts[i]),
+                format!("write {}:EPOCHS; only the last part takes what is left", parts[i]),
+            )),
+        }
+    }
+
+    /// One part of a schedule, as in "warmup:2"; without a number it lasts for ever, but for a warm-up.
+    fn phase(&self, text: &str) -> Result<Phase> {
+        let (name, epochs) = match text.split_once(':') {
+            None => (text, None),
+            Some((name, number)) => match number.trim().parse::<f64>() {
+                Ok(epochs) if epochs.is_finite() && epochs > 0.0 => (name.trim(), Some(epochs)),
+                _ => {
+                    let problem = format!("schedule \"{text}\": \"{number}\" is no number of epochs");
+                    return Err(Error::request(problem, "write it as in warmup:2+cosine"));
+                }
+            },
+        };
+        let (schedule, epochs) = match Schedule::named(name)? {
+            Schedule::Step { .. } => {
+                (Schedule::Step { every: self.step_every, gamma: self.step_gamma }, epochs)
+            }
+            Schedule::Warmup { .. } => {
+                let epochs = epochs.unwrap_or(self.warmup_epochs);
+                (Schedule::Warmup { epochs }, Some(epochs))
+            }
+            other => (other, epochs),
+        };
+        Ok(Phase { epochs: epochs.unwrap_or(f64::INFINITY), schedule })
+    }
+
     /// Epochs between dumps, or as many as make about ten over the run.
     pub fn dump_every(&self) -> u64 {
         self.dump.every.unwrap_or(self.epochs.div_ceil(DUMPS).max(1))
@@ -323,7 +443,11 @@ impl Config {
 
     /// The augmentation steps, or the data set's usual ones.
     pub fn augmentation(&self) -> Vec<String> {
-        let usual = if self.data == "digits" { vec!["shift=2".to_string()] } else { Vec::new() };
+        let usual = if self.data == "digits" && self.overfit.is_none() {
+            vec!["shift=2".to_string()]
+        } else {
+            Vec::new()
+        };
         self.augment.clone().unwrap_or(usual)
     }
 
@@ -347,6 +471,9 @@ fn full() -> Config {
         clip: Some(1.0),
         augment: Some(Vec::new()),
         early_stop: Some(1),
+        plateau: Some(1),
+        class_weights: Some(ClassWeights::Each(Vec::new())),
+        overfit: Some(1),
         dump: Dump { every: Some(1), ..Dump::default() },
         ..Config::default()
     }
@@ -399,6 +526,42 @@ mod tests {
         let changes = new.changes_since(&old.deciding().unwrap()).unwrap();
         let epochs = format!("epochs: {} -> 99", Config::default().epochs);
         assert_eq!(changes, ["clip: nothing -> 1.0", &epochs]);
+    }
+
+    #[test]
+    fn schedules_are_mixed_by_their_epochs() {
+        let of = |text: &str| Config { schedule: text.into(), ..Config::default() }.recipe();
+        let phase = |epochs, schedule| Phase { epochs, schedule };
+        let mixed = Schedule::Phases(vec![
+            phase(1.0, Schedule::Warmup { epochs: 1.0 }),
+            phase(2.5, Schedule::Constant),
+            phase(f64::INFINITY, Schedule::Cosine),
+        ]);
+        assert_eq!(of("warmup + constant:2.5 + cosine").unwrap().schedule, mixed);
+        assert_eq!(of("warmup:3").unwrap().schedule, Schedule::Warmup { epochs: 3.0 });
+        for (text, says) in [
+            ("constant+cosine", "does not say how many epochs \"constant\" lasts"),
+            ("warmup:x+cosine", "\"x\" is no number of epochs"),
+            ("warmup:1+cosin", "did you mean \"cosine\"?"),
+            ("warmup:1+", "unknown schedule"),
+        ] {
+            let error = of(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn class_weights_are_numbers_or_balanced() {
+        let mut data = glassbox_engine::data::digits::load().unwrap().train.limit(40);
+        data.labels = (0..40).map(|i| if i < 22 { 0 } else { 1 + i % 9 }).collect();
+        let of = |text: &str| text.parse::<ClassWeights>().unwrap().of(&data);
+        assert_eq!(of("1,2.5").unwrap(), [1.0, 2.5]);
+        let balanced = of("balanced").unwrap();
+        assert_eq!((balanced[0], balanced[1]), (40.0 / 220.0, 2.0));
+        assert!(of("balance").unwrap_err().to_string().contains("did you mean \"balanced\"?"));
+        data.labels.fill(3);
+        let error = ClassWeights::Word("balanced".into()).of(&data).unwrap_err().to_string();
+        assert!(error.contains("class \"0\" has no training image"), "{error}");
     }
 
     #[test]

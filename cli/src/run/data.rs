@@ -49,6 +49,19 @@ pub fn load(name: &str, data_dir: Option<PathBuf>, limit: Option<usize>) -> Resu
     }
 }
 
+/// The data set of a run: its own, cut down; the same few images in both halves where they are to be learned by heart.
+pub fn of_run(config: &Config) -> Result<Splits> {
+    let splits = load(&config.data, config.data_dir.clone(), config.limit)?;
+    match config.overfit {
+        None => Ok(splits),
+        Some(0) => Err(Error::request("overfit = 0 leaves no image", "give at least 1")),
+        Some(n) => {
+            let few = splits.limit(n, 0).train;
+            Ok(Splits { train: few.clone(), test: few })
+        }
+    }
+}
+
 /// A loader of a data set for a net: normalised as the net expects.
 pub fn loader(data: Dataset, graph: &Graph, augment: Augment, seed: u64) -> Result<Loader> {
     let pixels = graph.pixels();

@@ -9,5 +9,7 @@ pub mod lock;
 pub mod log;
 pub mod progress;
 pub mod record;
+pub mod seeds;
 pub mod session;
 pub mod stop;
+pub mod tensorboard;

@@ -10,10 +10,11 @@ use super::lock::Lock;
 use super::log::Log;
 use super::progress::{Manner, Reporter};
 use super::stop::Stop;
+use super::tensorboard::Board;
 use crate::error::{Error, Result};
 use crate::{pictures, report, say};
 use glassbox_engine::data::{Augment, Splits};
-use glassbox_engine::train::{Checkpoint, Evaluation, Observer, Place, Trainer, evaluate};
+use glassbox_engine::train::{Checkpoint, Evaluation, Observer, Place, Recipe, Trainer, evaluate};
 use glassbox_engine::{Graph, Params};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,22 +41,30 @@ pub struct Session {
     pub manner: Manner,
     /// Whether figures are drawn at the end.
     pub figures: bool,
+    /// Whether somebody asked to stop.
+    pub stop: Stop,
 }
 
-/// Trains to the end, unless somebody asks to stop. Errors: those of training and of the files; an interruption.
-pub fn train(session: Session) -> Result<()> {
+/// Trains to the end, unless somebody asks to stop; how the net does on the test images. Errors: those of training and
+/// of the files; an interruption; images that were to be learned by heart and are not.
+pub fn train(session: Session) -> Result<Option<Evaluation>> {
     let start = Instant::now();
-    let Session { run, lock, config, graph, params, splits, from, manner, figures } = session;
+    let Session { run, lock, config, graph, params, splits, from, manner, figures, stop } = session;
     let place = from.as_ref().map_or(Place::default(), |c| c.place);
     let test = Arc::new(splits.test);
     let augment = Augment::parse(&config.augmentation())?;
     let mut loader = data::loader(splits.train, &graph, augment, config.seed)?;
-    let stop = Stop::listen()?;
     let mut log = Log::open(&run, place)?;
     let mut reporter = Reporter::new(manner);
     let mut keeper = Keeper::new(&run, &config, stop.clone(), from.as_ref())?;
-    let recipe = config.recipe()?;
-    let mut dumper = Dumper::open(&run, &config, &graph, &test, recipe.loss, place)?;
+    let class_weights = match &config.class_weights {
+        Some(weights) => weights.of(loader.dataset())?,
+        None => Vec::new(),
+    };
+    let recipe = Recipe { class_weights, ..config.recipe()? };
+    let loss = recipe.loss.build();
+    let mut board = config.tensorboard.then(|| Board::open(&run, place)).transpose()?;
+    let mut dumper = Dumper::open(&run, &config, &graph, &test, board.as_ref(), place)?;
     let mut diagnosis = if config.diagnose { Some(diagnosis::observer(&run, &test, place)?) } else { None };
     let mut trainer = Trainer::new(graph, params, recipe)?;
     if let Some(from) = from {
@@ -84,6 +93,7 @@ pub fn train(session: Session) -> Result<()> {
         stop.training(true);
         let mut observers: Vec<&mut dyn Observer> = vec![&mut log, &mut reporter, &mut keeper, &mut dumper];
         observers.extend(diagnosis.iter_mut().map(|d| d.as_mut() as &mut dyn Observer));
+        observers.extend(board.as_mut().map(|board| board as &mut dyn Observer));
         let ended = trainer.run(&mut loader, test_set, &mut observers);
         stop.training(false);
         dumped = dumper.finish();
@@ -97,7 +107,7 @@ pub fn train(session: Session) -> Result<()> {
         }
     }
     if let (None, Some(test)) = (&last, test_set) {
-        last = Some(evaluate(trainer.graph(), trainer.params(), test, &*recipe.loss.build())?);
+        last = Some(evaluate(trainer.graph(), trainer.params(), test, &*loss)?);
     }
     let trained = start.elapsed().as_secs_f64();
     let drawn = match figures {
@@ -109,7 +119,25 @@ pub fn train(session: Session) -> Result<()> {
     }
     drop(lock);
     finish(manner, &run, last.as_ref(), drawn, trained, start.elapsed().as_secs_f64());
-    dumped
+    dumped?;
+    by_heart(&config, last.as_ref())?;
+    Ok(last)
+}
+
+/// Errors: the few images that were to be learned by heart are not.
+fn by_heart(config: &Config, last: Option<&Evaluation>) -> Result<()> {
+    let Some(Evaluation { cost, .. }) =
+        last.filter(|last| config.overfit.is_some() && last.cost.accuracy() < 1.0)
+    else {
+        return Ok(());
+    };
+    Err(Error::Failed(format!(
+        "the net did not learn {} images by heart: {} are right, mean loss {:.4}; look at the learning rate, at the \
+         labels, and at layers that hold too little, or train for more epochs",
+        cost.images,
+        cost.correct,
+        cost.mean()
+    )))
 }
 
 /// Says what came out.

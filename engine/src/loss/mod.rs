@@ -6,7 +6,7 @@
 mod cross_entropy;
 mod mse;
 
-pub use cross_entropy::CrossEntropy;
+pub use cross_entropy::{CrossEntropy, WeightedCrossEntropy};
 pub use mse::MeanSquaredError;
 
 use crate::array::{Blocked, View};

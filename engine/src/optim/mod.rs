@@ -9,7 +9,7 @@ mod sgd;
 pub use adam::Adam;
 pub use clip::{clip_norm, norm};
 pub use rmsprop::RmsProp;
-pub use schedule::Schedule;
+pub use schedule::{Phase, Plateau, Schedule, Seen};
 pub use sgd::Sgd;
 
 use crate::error::{Error, Result};

@@ -14,7 +14,7 @@ use crate::graph::Graph;
 use crate::io::safetensors::{self, Content};
 use crate::io::{Metadata, atomic, weights};
 use crate::loss::Cost;
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, Seen};
 use crate::params::Params;
 use ndarray::Array1;
 use std::path::Path;
@@ -37,6 +37,8 @@ pub struct Place {
     pub epochs: u64,
     /// Cost of the batches of the epoch that is under way.
     pub cost: Cost,
+    /// What reducing the learning rate on a plateau has seen.
+    pub seen: Seen,
 }
 
 /// What a checkpoint holds beside the parameters, as observers see it.
@@ -79,7 +81,7 @@ pub fn to_bytes(
         let array = Array1::from(values.to_vec());
         tensors.insert(format!("{}{name}", weights::RESERVED), array.into());
     }
-    let Place { step, epochs, cost } = standing.place;
+    let Place { step, epochs, cost, seen } = standing.place;
     let mut metadata = Metadata::from([
         (CHECKSUM_KEY.into(), NO_CHECKSUM.into()),
         (VERSION_KEY.into(), VERSION.into()),
@@ -95,6 +97,14 @@ pub fn to_bytes(
         ("optimizer.steps", optimizer_steps.to_string()),
     ];
     metadata.extend(numbers.map(|(key, value)| (format!("glassbox.{key}"), value)));
+    if let Some(best) = seen.best {
+        let numbers = [
+            ("best", best.to_string()),
+            ("stale", seen.stale.to_string()),
+            ("drops", seen.drops.to_string()),
+        ];
+        metadata.extend(numbers.map(|(key, value)| (format!("glassbox.plateau.{key}"), value)));
+    }
     metadata.extend(notes.iter().map(|(key, value)| (format!("{NOTE}{key}"), value.clone())));
     let mut bytes = safetensors::to_bytes(&tensors, &metadata)?;
     if let Some(at) = checksum_place(&bytes) {
@@ -138,6 +148,15 @@ pub fn parse(bytes: &[u8], file: impl AsRef<Path>, graph: &Graph) -> Result<Chec
                 total: number(&content, file, "cost.total")?,
                 images: number(&content, file, "cost.images")?,
                 correct: number(&content, file, "cost.correct")?,
+            },
+            seen: if content.metadata.contains_key("glassbox.plateau.best") {
+                Seen {
+                    best: Some(number(&content, file, "plateau.best")?),
+                    stale: number(&content, file, "plateau.stale")?,
+                    drops: number(&content, file, "plateau.drops")?,
+                }
+            } else {
+                Seen::default()
             },
         },
         notes: content.metadata.iter().filter_map(note).collect(),
@@ -217,7 +236,8 @@ mod tests {
         let mut optimizer = Method::named("adam").unwrap().build::<f32>(len, 0.0);
         optimizer.step(params.clone().learnable_mut(), params.learnable(), 0.1);
         let cost = Cost { total: 0.1 + 0.2, images: 7, correct: 5 };
-        let place = Place { step: 12, epochs: 1, cost };
+        let seen = Seen { best: Some(0.1), stale: 2, drops: 1 };
+        let place = Place { step: 12, epochs: 1, cost, seen };
         let notes = Metadata::from([("why".to_string(), "\"quoted\"".to_string())]);
         let bytes = to_bytes(&graph, &params, &Standing { place, optimizer: &*optimizer }, &notes).unwrap();
         (graph, bytes)

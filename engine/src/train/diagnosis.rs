@@ -460,7 +460,7 @@ mod tests {
             reports.push(r.clone());
             Ok(())
         });
-        run(&graph, plain, &mut [&mut diagnosis]);
+        run(&graph, plain.clone(), &mut [&mut diagnosis]);
         assert_eq!(reports[0].steps, 5);
         for change in reports.iter().flat_map(|r| &r.layers).flat_map(|l| &l.changes) {
             let want = plain.lr * change.gradient;

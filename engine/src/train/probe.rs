@@ -82,7 +82,7 @@ pub fn probe<'a>(train: Half<'a>, test: Half<'a>, classes: usize, options: Optio
         ..Recipe::default()
     };
     let scale = Scale::of(train.features);
-    let mut trainer = Trainer::new(graph.clone(), graph.init(Init::PyTorch, options.seed), recipe)?;
+    let mut trainer = Trainer::new(graph.clone(), graph.init(Init::PyTorch, options.seed), recipe.clone())?;
     let per_epoch = train.labels.len().div_ceil(BATCH) as u64;
     for epoch in 0..options.epochs {
         let order = Stream::new(options.seed, Purpose::Order, epoch, 0).order(train.labels.len());

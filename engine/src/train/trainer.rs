@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::forward::{fold_statistics, forward_into};
 use crate::graph::{Graph, Keep, Plan};
 use crate::kernels::Isa;
-use crate::loss::{Cost, CrossEntropy, Loss, MeanSquaredError, Targets};
-use crate::optim::{Method, Optimizer, Schedule, clip_norm};
+use crate::loss::{Cost, CrossEntropy, Loss, MeanSquaredError, Targets, WeightedCrossEntropy};
+use crate::optim::{Method, Optimizer, Plateau, Schedule, clip_norm};
 use crate::params::Params;
 use crate::rules::RuleSet;
 use crate::trace::{Mode, Trace};
@@ -41,7 +41,7 @@ impl LossKind {
 }
 
 /// How a net is trained.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// Passes over the training set.
     pub epochs: u64,
@@ -55,10 +55,14 @@ pub struct Recipe {
     pub weight_decay: f64,
     /// Learning rate over the run.
     pub schedule: Schedule,
+    /// Lowers the learning rate further when the test loss (without test set, the training loss) stays where it is.
+    pub plateau: Option<Plateau>,
     /// Largest norm of all gradients together.
     pub clip: Option<f64>,
     /// Loss.
     pub loss: LossKind,
+    /// How much each class counts in training; empty for all alike. Evaluation is not weighted.
+    pub class_weights: Vec<f64>,
     /// Seed of order, augmentation and dropout.
     pub seed: u64,
     /// Which activations outlast a step; observers of traces need everything.
@@ -78,8 +82,10 @@ impl Default for Recipe {
             lr: 0.05,
             weight_decay: 0.0,
             schedule: Schedule::OneCycle,
+            plateau: None,
             clip: None,
             loss: LossKind::CrossEntropy { smoothing: 0.0 },
+            class_weights: Vec::new(),
             seed: 1,
             keep: Keep::Everything,
             isa: Isa::detect(),
@@ -107,7 +113,31 @@ impl Recipe {
                 "remove this layer; predictions apply a softmax themselves",
             ));
         }
+        let (given, classes) = (self.class_weights.len(), graph.output().size());
+        let fit = given == classes && self.class_weights.iter().all(|w| w.is_finite() && *w >= 0.0);
+        if given > 0 && !fit {
+            return bad(
+                &format!("{given} class weights, {:?}, do not fit {classes} classes", self.class_weights),
+                "give one finite number of at least 0 for each class",
+            );
+        }
+        if given > 0 && self.loss == LossKind::MeanSquaredError {
+            return bad(
+                "class weights need cross-entropy, not mse",
+                "leave them out, or choose the other loss",
+            );
+        }
         Ok(())
+    }
+
+    /// The loss that training minimises.
+    fn training_loss(&self) -> Box<dyn Loss<f32>> {
+        match self.loss {
+            LossKind::CrossEntropy { smoothing } if !self.class_weights.is_empty() => {
+                Box::new(WeightedCrossEntropy { smoothing, weights: self.class_weights.clone() })
+            }
+            plain => plain.build(),
+        }
     }
 }
 
@@ -136,7 +166,7 @@ impl Trainer {
         Ok(Self {
             gradients: Params::zeros(graph.layout().clone()),
             optimizer: recipe.method.build(graph.layout().learnable_len(), recipe.weight_decay),
-            loss: recipe.loss.build(),
+            loss: recipe.training_loss(),
             rules: RuleSet::gradient(),
             trace: plan.trace(&graph),
             signals: plan.signals(&graph),
@@ -259,21 +289,26 @@ impl Trainer {
             ..Progress::default()
         };
         tell(observers, &Event::Begin { graph: &self.graph, params: &self.params, progress })?;
-        let (recipe, steps) = (self.recipe, progress.steps);
-        let rate = |step: u64| recipe.lr * recipe.schedule.factor(step, steps, per_epoch);
+        let (recipe, steps) = (self.recipe.clone(), progress.steps);
+        let plain = recipe.loss.build();
+        let rate = |place: &Place, step: u64| {
+            let lowered = recipe.plateau.map_or(1.0, |plateau| plateau.factor(&place.seen));
+            recipe.lr * recipe.schedule.factor(step, steps, per_epoch) * lowered
+        };
         let mut last = None;
         let mut order = Vec::with_capacity(images);
         for epoch in self.place.epochs..self.recipe.epochs {
             order.clear();
             order.extend_from_slice(train.order(epoch));
-            let (mut seconds, mut timed, mut lr) = (0.0, 0, rate(self.place.step.saturating_sub(1)));
+            let (mut seconds, mut timed, mut lr) =
+                (0.0, 0, rate(&self.place, self.place.step.saturating_sub(1)));
             // after a resume, some or even all steps of this epoch are done
             let done = self.place.step.saturating_sub(epoch * per_epoch) as usize;
             progress =
                 Progress { epoch: epoch + 1, images: (done * self.recipe.batch).min(images), ..progress };
             for indices in order.chunks(self.recipe.batch).skip(done) {
                 let start = Instant::now();
-                lr = rate(self.place.step);
+                lr = rate(&self.place, self.place.step);
                 let batch = self.step(train, epoch, indices, lr)?;
                 seconds += start.elapsed().as_secs_f64();
                 timed += indices.len();
@@ -297,11 +332,15 @@ impl Trainer {
                 }
             }
             last = match test {
-                Some(test) => Some(evaluate(&self.graph, &self.params, test, &*self.loss)?),
+                Some(test) => Some(evaluate(&self.graph, &self.params, test, &*plain)?),
                 None => None,
             };
             let cost = std::mem::take(&mut self.place.cost);
             self.place.epochs = epoch + 1;
+            if let Some(plateau) = recipe.plateau {
+                let loss = last.as_ref().map_or(cost.mean(), |test| test.cost.mean());
+                plateau.see(&mut self.place.seen, loss);
+            }
             let epoch = Epoch { progress, train: cost, test: last.as_ref(), lr, seconds, timed };
             let (graph, params, standing) = (&self.graph, &self.params, self.standing());
             if tell(observers, &Event::Epoch { graph, params, epoch, standing })? == Flow::Stop {

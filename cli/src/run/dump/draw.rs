@@ -2,6 +2,7 @@
 //! and arrays that are drawn from them. Blocks of one image lie as [N, C, H, W], so arrays go to disk, and maps to
 //! pictures, out of the trace itself.
 
+use super::super::tensorboard::Board;
 use super::files::Files;
 use super::index::{Index, Moment};
 use super::methods;
@@ -33,6 +34,7 @@ pub struct Draftsman {
     layers: Vec<String>,
     loss: Box<dyn Loss<f32>>,
     index: Index,
+    board: Option<Board>,
     trace: Trace<f32>,
     signals: Signals<f32>,
     gradients: Params<f32>,
@@ -46,7 +48,7 @@ impl Draftsman {
         what: What,
         layers: &[String],
         loss: Box<dyn Loss<f32>>,
-        index: Index,
+        (index, board): (Index, Option<Board>),
     ) -> Self {
         let plan = Plan::with(graph, probe.len(), 1, Isa::detect(), Keep::Everything);
         let (mut trace, signals) = (plan.trace(graph), plan.signals(graph));
@@ -55,13 +57,13 @@ impl Draftsman {
         }
         let gradients = Params::zeros(graph.layout().clone());
         let (graph, layers) = (graph.clone(), layers.to_vec());
-        Self { graph, probe, what, layers, loss, index, trace, signals, gradients }
+        Self { graph, probe, what, layers, loss, index, board, trace, signals, gradients }
     }
 
     /// Makes the dump of a moment, with the parameters of that moment.
     pub fn dump(&mut self, moment: &Moment, params: &Params<f32>) -> Result<()> {
         self.look(params)?;
-        let mut files = Files::begin(&self.index.folder, moment)?;
+        let mut files = Files::begin(&self.index.folder, moment, self.board.as_ref())?;
         let when = moment.words();
         files.layer("input", "input");
         methods::at_input(&mut files, self.what, &self.graph, params, &self.probe, &when)?;
@@ -126,7 +128,7 @@ impl Page<'_> {
     }
 
     /// Activations, and the gradient by each.
-    fn maps(&self, files: &mut Files) -> Result<()> {
+    fn maps(&self, files: &mut Files<'_>) -> Result<()> {
         let what = self.from.what;
         if what.has("maps") {
             self.tiles(
@@ -143,7 +145,7 @@ impl Page<'_> {
     }
 
     /// One picture an image, and one array of all.
-    fn tiles(&self, files: &mut Files, name: &str, array: &Blocked<f32>, title: &str) -> Result<()> {
+    fn tiles(&self, files: &mut Files<'_>, name: &str, array: &Blocked<f32>, title: &str) -> Result<()> {
         for n in 0..self.from.probe.len() {
             let canvas = FeatureMaps::new(self.title(title, n), array.image(n)).draw()?;
             files.png(&self.numbered(name, n), &canvas)?;
@@ -157,7 +159,7 @@ impl Page<'_> {
     }
 
     /// Weights of convolutions, and the gradient by each.
-    fn kernels(&self, files: &mut Files) -> Result<()> {
+    fn kernels(&self, files: &mut Files<'_>) -> Result<()> {
         let what = self.from.what;
         for (wanted, params, file, words) in [
             (what.has("kernels"), self.params, "kernels", "kernels"),
@@ -181,7 +183,7 @@ impl Page<'_> {
     }
 
     /// For a pool of maxima: how many windows took each cell of its input.
-    fn switches(&self, files: &mut Files) -> Result<()> {
+    fn switches(&self, files: &mut Files<'_>) -> Result<()> {
         let Ok(Saved::Switches(switches)) = self.from.trace.saved(self.name, "switches") else {
             return Ok(());
         };
@@ -201,7 +203,7 @@ impl Page<'_> {
     }
 
     /// Distributions of weights, activations and gradients; the array holds, for each, rows of (from, to, count).
-    fn histograms(&self, files: &mut Files) -> Result<()> {
+    fn histograms(&self, files: &mut Files<'_>) -> Result<()> {
         if !self.from.what.has("histograms") {
             return Ok(());
         }

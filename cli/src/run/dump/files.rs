@@ -3,6 +3,7 @@
 //! Files are not flushed to the disk one by one, which would take longer than drawing them: after a kill a dump is whole
 //! or absent, but after a power cut the last ones may be damaged. They can be made again; checkpoints are flushed.
 
+use super::super::tensorboard::Board;
 use super::index::{Entry, Index, Moment};
 use crate::error::{Error, Result};
 use glassbox_engine::io::npy;
@@ -12,21 +13,22 @@ use std::path::{Path, PathBuf};
 
 /// A dump that is being written.
 #[derive(Debug)]
-pub struct Files {
+pub struct Files<'a> {
+    board: Option<&'a Board>,
     moment: Moment,
     part: PathBuf,
     entries: Vec<Entry>,
 }
 
-impl Files {
-    /// Begins one in the folder dumps.
-    pub fn begin(dumps: &Path, moment: &Moment) -> Result<Self> {
+impl<'a> Files<'a> {
+    /// Begins one in the folder dumps; its pictures are shown to a TensorBoard as well, if there is one.
+    pub fn begin(dumps: &Path, moment: &Moment, board: Option<&'a Board>) -> Result<Self> {
         let part = dumps.join(format!(".{}.part", moment.at));
         if part.exists() {
             remove(&part)?;
         }
         make(&part)?;
-        Ok(Self { moment: moment.clone(), part, entries: Vec::new() })
+        Ok(Self { board, moment: moment.clone(), part, entries: Vec::new() })
     }
 
     /// Begins the files of a layer.
@@ -49,7 +51,11 @@ impl Files {
 
     /// Writes a picture.
     pub fn png(&mut self, name: &str, canvas: &Canvas) -> Result<()> {
-        self.put(&format!("{name}.png"), &canvas.png_quick()?)
+        let bytes = canvas.png_quick()?;
+        if let (Some(board), Some(entry)) = (self.board, self.entries.last()) {
+            board.image(&format!("{}/{name}", entry.layer), self.moment.step, &bytes)?;
+        }
+        self.put(&format!("{name}.png"), &bytes)
     }
 
     /// Writes an array.

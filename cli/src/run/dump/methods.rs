@@ -15,7 +15,7 @@ const CHANNELS: usize = 4;
 
 /// Methods that look at a class: their maps lie over the image.
 pub fn at_input(
-    files: &mut Files,
+    files: &mut Files<'_>,
     what: What,
     graph: &Graph,
     params: &Params<f32>,
@@ -31,7 +31,7 @@ pub fn at_input(
 
 /// Methods that look at a layer, given by its slot and whether the user asked for it.
 pub fn at_layer(
-    files: &mut Files,
+    files: &mut Files<'_>,
     what: What,
     graph: &Graph,
     params: &Params<f32>,
@@ -60,7 +60,7 @@ pub fn at_layer(
 }
 
 /// A method's answer for the top class of every image.
-fn class(files: &mut Files, method: &Method, ask: Ask<'_>, probe: &Probe, title: &str) -> Result<()> {
+fn class(files: &mut Files<'_>, method: &Method, ask: Ask<'_>, probe: &Probe, title: &str) -> Result<()> {
     let answer = method.run(&ask, &Settings::defaults(method))?;
     let row = |n: usize| {
         row(ask.graph, probe, n, vec![panel(method.name, method.space, &answer, n)], Some(&answer))
@@ -74,7 +74,7 @@ fn class(files: &mut Files, method: &Method, ask: Ask<'_>, probe: &Probe, title:
 
 /// Some channels of a layer, each projected to pixels from its strongest activation.
 fn units(
-    files: &mut Files,
+    files: &mut Files<'_>,
     graph: &Graph,
     params: &Params<f32>,
     probe: &Probe,

@@ -13,18 +13,18 @@ mod over_time;
 mod probe;
 mod what;
 
-pub use index::Index;
+pub use index::{Index, Moment};
 pub use over_time::over_time;
 pub use probe::Images;
 
 use super::config::{self, Config};
+use super::tensorboard::Board;
 use crate::error::{Error, Result};
 use crate::say;
 use draw::Draftsman;
 use glassbox_engine::data::Dataset;
-use glassbox_engine::train::{Event, Every, Flow, LossKind, Observer, Place};
+use glassbox_engine::train::{Event, Every, Flow, Observer, Place};
 use glassbox_engine::{Graph, Params};
-use index::Moment;
 use probe::Probe;
 use std::path::Path;
 use std::sync::Arc;
@@ -65,11 +65,12 @@ impl Dumper {
         config: &Config,
         graph: &Graph,
         test: &Arc<Dataset>,
-        loss: LossKind,
+        board: Option<&Board>,
         place: Place,
     ) -> Result<Self> {
         let dump = &config.dump;
         check(dump, graph, test)?;
+        let loss = config.recipe()?.loss;
         let what = What::parse(&dump.what)?;
         let images = dump.images.of(test.len())?;
         let when = |every: u64, of: fn(u64) -> Every| if every == 0 { Every::Never } else { of(every) };
@@ -80,7 +81,8 @@ impl Dumper {
         }
         let probe = Probe::new(graph, test, &images)?;
         let index = Index::open(&run.join("dumps"), &probe, place)?;
-        let mut draftsman = Draftsman::new(graph, probe, what, &dump.layers, loss.build(), index);
+        let mut draftsman =
+            Draftsman::new(graph, probe, what, &dump.layers, loss.build(), (index, board.cloned()));
         let (queue, shots) = sync_channel::<Shot>(WAITING);
         let thread = std::thread::Builder::new().name("dumps".into()).spawn(move || {
             // a pool of this one thread, so that training keeps its own to itself
@@ -91,6 +93,12 @@ impl Dumper {
         let thread = thread.map_err(|e| Error::Failed(format!("dumps cannot start their thread: {e}")))?;
         (dumper.queue, dumper.thread) = (Some(queue), Some(thread));
         Ok(dumper)
+    }
+
+    /// The first epoch is always looked at, where any is.
+    fn first(&self, event: &Event<'_>) -> bool {
+        let first = matches!(event, Event::Epoch { epoch, .. } if epoch.progress.epoch == 1);
+        first && self.due[0] != Every::Never
     }
 
     fn send(&mut self, shot: Shot) {
@@ -120,7 +128,8 @@ impl Dumper {
 
 impl Observer for Dumper {
     fn on(&mut self, event: &Event<'_>) -> glassbox_engine::Result<Flow> {
-        let due = self.queue.is_some() && self.due.iter().any(|every| every.due(event));
+        let due =
+            self.queue.is_some() && (self.first(event) || self.due.iter().any(|every| every.due(event)));
         let shot = match event {
             Event::Step { params, progress, .. } if due => {
                 Some(Shot { moment: Moment::step(progress), params: Params::clone(params) })
