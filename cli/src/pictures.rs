@@ -1,12 +1,14 @@
 //! Figures on disk: the scene of a run or of a net, drawn and written.
 
 use crate::error::{Error, Result};
+use crate::run::images::Shown;
 use crate::run::log;
 use glassbox_engine::data::{Augment, Dataset, Loader, shapes};
 use glassbox_engine::io::atomic;
 use glassbox_engine::train::Evaluation;
 use glassbox_engine::{Blocked, Graph, Params};
 use glassbox_viz::figures::{Confusion, FIGURES, Figure, Images, Needs, Scene};
+use glassbox_viz::methods::Settings;
 use ndarray::{Array2, Array4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,17 +68,17 @@ pub fn of_run(
 ) -> Result<usize> {
     let title =
         |cost: &Evaluation| format!("{} on {} test images of {}", graph.name(), cost.cost.images, test.name);
+    let shown = Shown::new(graph, test, "test")?;
     let scene = Scene {
-        graph,
-        params,
         images: if test.is_empty() { None } else { Some(examples(graph, test)?) },
         history: Some(log::history(run)?),
         confusion: last.map(|l| confusion_of(l, &test.classes, &title(l))),
-        layer: None,
+        data: Some(&shown),
+        ..Scene::new(graph, params)
     };
     let mut count = 0;
     for figure in FIGURES.iter().filter(|f| f.needs != Needs::ImagesAndTime && f.drawable(&scene)) {
-        match write(figure, &scene, &run.join("figures")) {
+        match write(figure, &scene, &figure.settings::<&str>(&[])?, &run.join("figures")) {
             Ok(files) => count += files,
             // a net of another build may not suit every figure; the run itself is done
             Err(Error::Viz(e)) => {
@@ -89,8 +91,8 @@ pub fn of_run(
 }
 
 /// Draws one figure into a folder; returns the number of files.
-pub fn write(figure: &Figure, scene: &Scene<'_>, folder: &Path) -> Result<usize> {
-    let files = figure.files(scene)?;
+pub fn write(figure: &Figure, scene: &Scene<'_>, settings: &Settings, folder: &Path) -> Result<usize> {
+    let files = figure.files(scene, settings)?;
     for file in &files {
         let path = folder.join(&file.path);
         if let Some(parent) = path.parent() {

@@ -5,6 +5,7 @@ pub mod config;
 pub mod data;
 pub mod diagnosis;
 pub mod dump;
+pub mod images;
 pub mod lock;
 pub mod log;
 pub mod progress;

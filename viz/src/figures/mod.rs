@@ -14,15 +14,21 @@ mod grad_cam;
 mod gradient_x_input;
 mod guided_backprop;
 mod kernels;
+mod layers;
 mod methods;
 mod saliency;
+mod top_images;
 mod units;
 
 use crate::belief::Region;
 use crate::curves::Epoch;
 use crate::error::{Error, Result};
+use crate::methods::{Key, Settings};
+use crate::set::ImageSet;
 use glassbox_engine::{Graph, Params};
-use ndarray::{Array2, Array4};
+use ndarray::{Array2, Array4, ArrayViewD};
+use ndarray_npy::WriteNpyExt;
+use std::fmt;
 
 /// Every figure, by name.
 pub const FIGURES: &[&Figure] = &[
@@ -38,6 +44,7 @@ pub const FIGURES: &[&Figure] = &[
     &kernels::FIGURE,
     &methods::FIGURE,
     &saliency::FIGURE,
+    &top_images::FIGURE,
     &units::FIGURE,
 ];
 
@@ -50,8 +57,10 @@ pub struct Figure {
     pub summary: &'static str,
     /// What a scene must have.
     pub needs: Needs,
+    /// Its options.
+    pub keys: &'static [Key],
     /// Draws it.
-    pub draw: fn(&Scene<'_>) -> Result<Vec<File>>,
+    pub draw: fn(&Scene<'_>, &Settings) -> Result<Vec<File>>,
 }
 
 /// What a figure cannot do without.
@@ -67,6 +76,8 @@ pub enum Needs {
     History,
     /// A confusion matrix.
     Confusion,
+    /// A data set.
+    Data,
 }
 
 /// A file of a figure.
@@ -74,8 +85,33 @@ pub enum Needs {
 pub struct File {
     /// Path below the figures' folder, with forward slashes.
     pub path: String,
-    /// Its content: PNG, or SVG text.
+    /// Its content: PNG, SVG text, or the numbers behind a picture as JSON or .npy.
     pub bytes: Vec<u8>,
+}
+
+impl File {
+    /// A file.
+    pub fn new(path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { path: path.into(), bytes: bytes.into() }
+    }
+
+    /// Numbers with their names.
+    pub fn json(path: impl Into<String>, value: &serde_json::Value) -> Self {
+        Self::new(path, format!("{value:#}\n"))
+    }
+
+    /// An array, as numpy reads it.
+    ///
+    /// # Errors
+    /// The writer's own failure.
+    pub fn npy(path: impl Into<String>, array: ArrayViewD<'_, f32>) -> Result<Self> {
+        let path = path.into();
+        let mut bytes = Vec::new();
+        match array.as_standard_layout().write_npy(&mut bytes) {
+            Ok(()) => Ok(Self { path, bytes }),
+            Err(e) => Err(Error::request(format!("cannot write {path}: {e}"), "draw less")),
+        }
+    }
 }
 
 /// Images to look at, with what is known of them.
@@ -124,7 +160,7 @@ pub struct Confusion {
 }
 
 /// What figures are made of.
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Scene<'a> {
     /// The net.
     pub graph: &'a Graph,
@@ -138,22 +174,42 @@ pub struct Scene<'a> {
     pub confusion: Option<Confusion>,
     /// One layer to draw, where a figure draws layers; all by default.
     pub layer: Option<String>,
+    /// A data set, for figures that look at many images.
+    pub data: Option<&'a dyn ImageSet>,
+    /// Called with (done, total) now and then on long ways.
+    pub progress: Option<&'a dyn Fn(usize, usize)>,
+}
+
+impl fmt::Debug for Scene<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scene")
+            .field("model", &self.graph.name())
+            .field("data", &self.data)
+            .field("layer", &self.layer)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Figure {
+    /// Its options: the defaults, changed by `key=value` texts. Errors: an unknown key, with the nearest spelling.
+    pub fn settings<S: AsRef<str>>(&self, pairs: &[S]) -> Result<Settings> {
+        Settings::read(&format!("figure \"{}\"", self.name), self.keys, pairs)
+    }
+
     /// Draws it. Errors: a scene that lacks what it needs; an unknown layer; what its methods cannot do.
-    pub fn files(&self, scene: &Scene<'_>) -> Result<Vec<File>> {
+    pub fn files(&self, scene: &Scene<'_>, settings: &Settings) -> Result<Vec<File>> {
         if let Some(layer) = &scene.layer {
             scene.graph.slot(layer)?;
         }
         if self.drawable(scene) {
-            return (self.draw)(scene);
+            return (self.draw)(scene, settings);
         }
         let (lacks, cure) = match self.needs {
             Needs::Net => unreachable!("every scene has a net"),
             Needs::Images | Needs::ImagesAndTime => ("images", "give some with --input, or name a run"),
             Needs::History => ("the epochs of a run", "name a run folder"),
             Needs::Confusion => ("a confusion matrix", "name a run folder, or data with --data"),
+            Needs::Data => ("a data set", "name a run folder, or data with --data"),
         };
         Err(Error::request(format!("figure \"{}\" needs {lacks}", self.name), cure))
     }
@@ -167,11 +223,26 @@ impl Figure {
             }
             Needs::History => scene.history.as_ref().is_some_and(|h| !h.epochs.is_empty()),
             Needs::Confusion => scene.confusion.is_some(),
+            Needs::Data => scene.data.is_some_and(|set| !set.is_empty()),
         }
     }
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// A net, and nothing else yet.
+    pub fn new(graph: &'a Graph, params: &'a Params<f32>) -> Self {
+        Self {
+            graph,
+            params,
+            images: None,
+            history: None,
+            confusion: None,
+            layer: None,
+            data: None,
+            progress: None,
+        }
+    }
+
     /// Whether a layer is to be drawn.
     fn wants(&self, layer: &str) -> bool {
         self.layer.as_ref().is_none_or(|only| only == layer)
@@ -180,6 +251,11 @@ impl Scene<'_> {
     /// The images, which [`Figure::files`] has made sure of.
     fn images(&self) -> Result<&Images> {
         self.images.as_ref().ok_or_else(|| Error::request("there are no images", "give some"))
+    }
+
+    /// The data set, which [`Figure::files`] has made sure of.
+    fn data(&self) -> Result<&'a dyn ImageSet> {
+        self.data.ok_or_else(|| Error::request("there is no data set", "give one"))
     }
 }
 
@@ -201,7 +277,7 @@ mod tests {
             let file = entry.unwrap().file_name().into_string().unwrap();
             let name = file.trim_end_matches(".rs").replace('_', "-");
             assert!(
-                ["mod", "explanation"].contains(&&*name) || names.contains(&&*name),
+                ["mod", "explanation", "layers"].contains(&&*name) || names.contains(&&*name),
                 "{name} is not listed"
             );
         }
@@ -211,16 +287,9 @@ mod tests {
     fn a_scene_without_what_a_figure_needs_is_refused_by_name() {
         let graph = glassbox_engine::graph::models::named("lenet").unwrap();
         let params = graph.init(Default::default(), 1);
-        let scene = Scene {
-            graph: &graph,
-            params: &params,
-            images: None,
-            history: None,
-            confusion: None,
-            layer: None,
-        };
+        let scene = Scene::new(&graph, &params);
         for figure in FIGURES.iter().filter(|f| f.needs != Needs::Net) {
-            let text = figure.files(&scene).unwrap_err().to_string();
+            let text = figure.files(&scene, &figure.settings::<&str>(&[]).unwrap()).unwrap_err().to_string();
             assert!(text.contains(figure.name), "{text}");
         }
     }

@@ -57,6 +57,7 @@ mod xgrad_cam;
 
 pub use answer::{Answer, Facts, LayerSum, Residual};
 pub use ask::{Ask, Targets, Unit};
+pub(crate) use deconvnet::OVERLAP;
 pub use settings::{Key, Settings};
 pub use smooth::{Moment, under_noise};
 
