@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::run::images::Shown;
 use crate::run::log;
+use crate::run::snapshots::Kept;
 use glassbox_engine::data::{Augment, Dataset, Loader, shapes};
 use glassbox_engine::io::atomic;
 use glassbox_engine::train::Evaluation;
@@ -69,11 +70,13 @@ pub fn of_run(
     let title =
         |cost: &Evaluation| format!("{} on {} test images of {}", graph.name(), cost.cost.images, test.name);
     let shown = Shown::new(graph, test, "test")?;
+    let kept = Kept::of(run, graph)?;
     let scene = Scene {
         images: if test.is_empty() { None } else { Some(examples(graph, test)?) },
         history: Some(log::history(run)?),
         confusion: last.map(|l| confusion_of(l, &test.classes, &title(l))),
         data: Some(&shown),
+        snapshots: Some(&kept),
         ..Scene::new(graph, params)
     };
     let mut count = 0;

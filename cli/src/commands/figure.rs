@@ -6,10 +6,11 @@ use crate::pictures;
 use crate::run::data::DataArgs;
 use crate::run::images::Shown;
 use crate::run::log;
+use crate::run::snapshots::Kept;
 use crate::{say, threads};
 use glassbox_engine::loss::CrossEntropy;
 use glassbox_engine::train::evaluate;
-use glassbox_viz::figures::{self, FIGURES, Needs, Scene};
+use glassbox_viz::figures::{self, FIGURES, Needs, Scene, Snapshots};
 use glassbox_viz::methods::Key;
 use glassbox_viz::set::ImageSet;
 use std::path::PathBuf;
@@ -67,7 +68,11 @@ pub fn run(args: Args) -> Result<()> {
     let net = args.net.load()?;
     threads::with(args.threads, || {
         let shown = match figure.needs {
-            Needs::Data => Some(shown(&args, &net)?),
+            Needs::Data | Needs::Snapshots => Some(shown(&args, &net)?),
+            _ => None,
+        };
+        let kept = match (figure.needs, &net.run) {
+            (Needs::Snapshots, Some(run)) => Some(Kept::of(run, &net.graph)?),
             _ => None,
         };
         let bar = say::bar("images");
@@ -77,6 +82,7 @@ pub fn run(args: Args) -> Result<()> {
         };
         let mut scene = scene(&args, &net, figure.needs)?;
         scene.data = shown.as_ref().map(|s| s as &dyn ImageSet);
+        scene.snapshots = kept.as_ref().map(|k| k as &dyn Snapshots);
         scene.progress = Some(&progress);
         let count = pictures::write(figure, &scene, &settings, &args.out)?;
         bar.finish_and_clear();

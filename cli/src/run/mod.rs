@@ -11,4 +11,5 @@ pub mod log;
 pub mod progress;
 pub mod record;
 pub mod session;
+pub mod snapshots;
 pub mod stop;

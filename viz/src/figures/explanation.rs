@@ -17,8 +17,12 @@ const MOST: usize = 10;
 
 /// A figure of one method for each image of the scene.
 pub(super) fn of_method(scene: &Scene<'_>, name: &str, title: &str) -> Result<Vec<File>> {
-    let canvas = gallery(scene, &[name], title, MOST)?.draw()?;
-    Ok(vec![File { path: format!("{name}.png"), bytes: canvas.png()? }])
+    Ok(vec![File::new(format!("{name}.png"), gallery_of(scene, name, title)?.draw()?.png()?)])
+}
+
+/// The gallery of one method.
+pub(super) fn gallery_of(scene: &Scene<'_>, name: &str, title: &str) -> Result<Gallery> {
+    gallery(scene, &[name], title, MOST)
 }
 
 /// A gallery: images down, methods across.

@@ -80,3 +80,39 @@ pub(super) fn of_maps(scene: &Scene<'_>) -> Vec<usize> {
     let rectified = of(&RECTIFIERS);
     if rectified.is_empty() { of(&["conv", "conv_transpose"]) } else { rectified }
 }
+
+/// Rectified layers, of maps or vectors, below the logits; every layer below them where none is rectified.
+pub(super) fn rectified(scene: &Scene<'_>) -> Vec<usize> {
+    let graph = scene.graph;
+    let below = 1..graph.logits();
+    let is = |slot: &usize| RECTIFIERS.contains(&graph.nodes()[slot - 1].layer.kind().name);
+    let found: Vec<usize> = below.clone().filter(is).collect();
+    if found.is_empty() { below.collect() } else { found }
+}
+
+/// The layer that was asked for; else the first and the last rectified one.
+pub(super) fn lower_and_upper(scene: &Scene<'_>) -> Vec<usize> {
+    if scene.layer.is_some() {
+        return of_maps(scene);
+    }
+    let all = rectified(scene);
+    let mut ends: Vec<usize> = all.first().into_iter().chain(all.last()).copied().collect();
+    ends.dedup();
+    ends
+}
+
+/// The layer that was asked for; else the last rectified one of maps. Errors: a net without maps, a layer without them.
+pub(super) fn last_of_maps(scene: &Scene<'_>) -> Result<usize> {
+    let found = of_maps(scene).last().copied();
+    match found {
+        Some(slot) if !scene.graph.shape(slot).flat => Ok(slot),
+        Some(slot) => Err(Error::request(
+            format!("layer \"{}\" is a vector: it has no maps", scene.graph.names()[slot]),
+            "name a layer of maps with --layer",
+        )),
+        None => Err(Error::request(
+            format!("model \"{}\" has no layer of maps", scene.graph.name()),
+            "name a net with convolutions",
+        )),
+    }
+}

@@ -6,16 +6,21 @@
 mod architecture;
 pub mod belief;
 mod confusion;
+mod correspondence;
 mod curves;
 mod deconvnet;
+mod evolution;
 pub mod explanation;
 mod feature_maps;
 mod grad_cam;
 mod gradient_x_input;
 mod guided_backprop;
+mod invariance;
 mod kernels;
 mod layers;
+mod localization;
 mod methods;
+mod occlusion_sensitivity;
 mod saliency;
 mod top_images;
 mod units;
@@ -35,14 +40,19 @@ pub const FIGURES: &[&Figure] = &[
     &architecture::FIGURE,
     &belief::FIGURE,
     &confusion::FIGURE,
+    &correspondence::FIGURE,
     &curves::FIGURE,
     &deconvnet::FIGURE,
+    &evolution::FIGURE,
     &feature_maps::FIGURE,
     &grad_cam::FIGURE,
     &gradient_x_input::FIGURE,
     &guided_backprop::FIGURE,
+    &invariance::FIGURE,
     &kernels::FIGURE,
+    &localization::FIGURE,
     &methods::FIGURE,
+    &occlusion_sensitivity::FIGURE,
     &saliency::FIGURE,
     &top_images::FIGURE,
     &units::FIGURE,
@@ -78,6 +88,25 @@ pub enum Needs {
     Confusion,
     /// A data set.
     Data,
+    /// A data set, and parameters from several moments of training.
+    Snapshots,
+}
+
+/// Parameters from several moments of a run, in its order.
+pub trait Snapshots: fmt::Debug {
+    /// Number of moments.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// When a moment was: "ep 5", a few characters.
+    fn label(&self, moment: usize) -> String;
+
+    /// The parameters then. Errors: files that are gone or damaged.
+    fn params(&self, moment: usize) -> Result<Params<f32>>;
 }
 
 /// A file of a figure.
@@ -176,6 +205,8 @@ pub struct Scene<'a> {
     pub layer: Option<String>,
     /// A data set, for figures that look at many images.
     pub data: Option<&'a dyn ImageSet>,
+    /// Parameters from several moments of the run.
+    pub snapshots: Option<&'a dyn Snapshots>,
     /// Called with (done, total) now and then on long ways.
     pub progress: Option<&'a dyn Fn(usize, usize)>,
 }
@@ -210,6 +241,7 @@ impl Figure {
             Needs::History => ("the epochs of a run", "name a run folder"),
             Needs::Confusion => ("a confusion matrix", "name a run folder, or data with --data"),
             Needs::Data => ("a data set", "name a run folder, or data with --data"),
+            Needs::Snapshots => ("a data set and the checkpoints of a run", "name a run folder"),
         };
         Err(Error::request(format!("figure \"{}\" needs {lacks}", self.name), cure))
     }
@@ -224,6 +256,10 @@ impl Figure {
             Needs::History => scene.history.as_ref().is_some_and(|h| !h.epochs.is_empty()),
             Needs::Confusion => scene.confusion.is_some(),
             Needs::Data => scene.data.is_some_and(|set| !set.is_empty()),
+            Needs::Snapshots => {
+                scene.data.is_some_and(|set| !set.is_empty())
+                    && scene.snapshots.is_some_and(|s| !s.is_empty())
+            }
         }
     }
 }
@@ -239,6 +275,7 @@ impl<'a> Scene<'a> {
             confusion: None,
             layer: None,
             data: None,
+            snapshots: None,
             progress: None,
         }
     }
@@ -251,6 +288,11 @@ impl<'a> Scene<'a> {
     /// The images, which [`Figure::files`] has made sure of.
     fn images(&self) -> Result<&Images> {
         self.images.as_ref().ok_or_else(|| Error::request("there are no images", "give some"))
+    }
+
+    /// The snapshots, which [`Figure::files`] has made sure of.
+    fn snapshots(&self) -> Result<&'a dyn Snapshots> {
+        self.snapshots.ok_or_else(|| Error::request("there are no snapshots", "name a run"))
     }
 
     /// The data set, which [`Figure::files`] has made sure of.

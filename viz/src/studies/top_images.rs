@@ -112,7 +112,11 @@ pub fn project(
     let images = set.images(&which);
     let ask = Ask::new(graph, params, &images).layer(&graph.names()[slot]).unit(Unit::Channel(channel));
     let answer = methods::named("deconvnet")?.run(&ask, settings)?;
-    let fields: Vec<[Range<isize>; 2]> = top.iter().map(|t| cut(graph, slot, t.at)).collect();
+    let fields = answer.facts.iter().zip(top).map(|(facts, t)| {
+        let at = facts.unit.map_or(t.at, |[_, y, x]| [y, x]);
+        cut(graph, slot, at)
+    });
+    let fields: Vec<[Range<isize>; 2]> = fields.collect();
     let size = [0, 1].map(|axis| fields[0][axis].len());
     let shape = (top.len(), graph.input().c, size[0], size[1]);
     let mut out = Patches { images: Array4::zeros(shape), projections: Array4::zeros(shape), fields };
@@ -151,6 +155,7 @@ fn crop(image: ArrayView3<'_, f32>, [rows, columns]: &[Range<isize>; 2]) -> Arra
 mod tests {
     use super::*;
     use crate::set::InMemory;
+    use glassbox_engine::array::LANES;
     use glassbox_engine::layers::{Conv, Dense, Flatten, MaxPool, Relu};
     use glassbox_engine::{Blocked, Mode, forward};
 
@@ -179,7 +184,8 @@ mod tests {
     fn rankings_are_those_of_sorting_all_answers() {
         let (graph, set) = (net(), set());
         let params = graph.init(Default::default(), 5);
-        let trace = forward(&graph, &params, &Blocked::from_array4(set.input.view(), 1), Mode::Eval).unwrap();
+        let trace =
+            forward(&graph, &params, &Blocked::from_array4(set.input.view(), LANES), Mode::Eval).unwrap();
         for (slot, rankings) in
             [2, 5, 7].into_iter().zip(rank(&graph, &params, &set, &[2, 5, 7], 9, None).unwrap())
         {
