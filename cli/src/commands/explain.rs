@@ -198,7 +198,7 @@ fn figure(args: &Args, net: &Net, method: &Method, input: &Array4<f32>, answer: 
         let name = name.and_then(|f| f.file_name()).map_or_else(|| format!("image {n}"), |f| f.to_string_lossy().into());
         let caption = explanation::caption(&net.graph, &name, None, Some(facts)) + &explanation::trust(facts);
         let image = explanation::pixels(&net.graph, input.index_axis(Axis(0), n))?;
-        Ok(Row { image, panels: vec![explanation::panel(method.name, method.space, answer, n)], caption })
+        Ok(Row { image, panels: vec![explanation::panel_of(&net.graph, method, method.name, answer, n)?], caption })
     });
     let mut gallery = Gallery::new(title, rows.collect::<Result<Vec<Row>>>()?);
     gallery.notes.clone_from(&answer.notes);

@@ -23,6 +23,7 @@ pub(crate) mod score;
 mod settings;
 mod smooth;
 mod studio;
+mod wobble;
 
 mod ablation_cam;
 mod activation_maximization;
@@ -195,7 +196,7 @@ mod tests {
 
     /// Files of this folder that hold no method.
     const SHARED: &str = "answer ask baseline cams fold fourier mod pass paths project relevance residual score settings \
-                          smooth studio";
+                          smooth studio wobble";
 
     #[test]
     fn methods_are_alphabetical_and_every_file_is_listed() {
