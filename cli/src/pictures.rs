@@ -1,7 +1,7 @@
 //! Figures on disk: the scene of a run or of a net, drawn and written.
 
 use crate::error::{Error, Result};
-use crate::run::images::Shown;
+use crate::run::images::{self, Shown};
 use crate::run::log;
 use crate::run::snapshots::Kept;
 use glassbox_engine::data::{Augment, Dataset, Loader, shapes};
@@ -30,6 +30,7 @@ pub fn confusion_of(result: &Evaluation, classes: &[String], title: &str) -> Con
 
 /// One image of each class of a data set (its first), up to ten, as the net sees them.
 pub fn examples(graph: &Graph, data: &Arc<Dataset>) -> Result<Images> {
+    images::check(graph, data)?;
     let mut places: Vec<u32> = Vec::new();
     for class in 0..data.classes.len().min(10) {
         places.extend(data.labels.iter().position(|&l| l as usize == class).map(|p| p as u32));

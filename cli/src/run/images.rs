@@ -1,6 +1,6 @@
 //! One half of a data set, as figures look at it.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use glassbox_engine::array::Shape;
 use glassbox_engine::data::{Augment, Dataset, Loader};
 use glassbox_engine::{Blocked, Graph};
@@ -16,13 +16,27 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// The images of one `half` ("test", "training") of a data set. Errors: images of other channels than the model's.
+    /// The images of one `half` ("test", "training") of a data set. Errors: images that the model does not take.
     pub fn new(graph: &Graph, data: &Arc<Dataset>, half: &str) -> Result<Self> {
+        check(graph, data)?;
         let pixels = graph.pixels();
         let loader = Loader::new(data.clone(), &pixels.mean, &pixels.std, Augment::default(), 0)?;
         let name = format!("the {half} images of {}", data.name);
         Ok(Self { name, data: data.clone(), loader: Mutex::new(loader) })
     }
+}
+
+/// Errors: images of another shape than the model takes.
+pub fn check(graph: &Graph, data: &Dataset) -> Result<()> {
+    let [c, h, w] = data.shape();
+    let (shape, input) = (Shape::maps(c, h, w), graph.input());
+    if shape == input {
+        return Ok(());
+    }
+    Err(Error::request(
+        format!("images of {} are {shape}, but model \"{}\" takes {input}", data.name, graph.name()),
+        "name the data that the model is for with --data",
+    ))
 }
 
 impl ImageSet for Shown {
