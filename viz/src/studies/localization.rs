@@ -84,12 +84,13 @@ pub fn localize(image: ArrayView3<'_, f32>, map: ArrayView2<'_, f32>, cut: Cut) 
     let inside = separate(image, &seeds, cut.smoothness);
     let sides = largest(&inside);
     let at = |side: Side| sides.indexed_iter().filter(move |(_, s)| **s == side).map(|(at, _)| at);
-    let mut region = [usize::MAX..0, usize::MAX..0];
-    for (y, x) in at(Side::Object) {
-        for (range, place) in region.iter_mut().zip([y, x]) {
-            *range = range.start.min(place)..range.end.max(place + 1);
-        }
-    }
+    let extent = |axis: fn((usize, usize)) -> usize| {
+        let (first, last) = at(Side::Object)
+            .map(axis)
+            .fold((usize::MAX, 0), |(first, last), place| (first.min(place), last.max(place + 1)));
+        first.min(last)..last
+    };
+    let region = [extent(|(y, _)| y), extent(|(_, x)| x)];
     Ok(Found { sides, seeds, region })
 }
 
@@ -144,7 +145,7 @@ fn separate(image: ArrayView3<'_, f32>, seeds: &Array2<Option<Side>>, smoothness
     let gap = |(y, x): (usize, usize), (v, u): (usize, usize)| -> f64 {
         image.outer_iter().map(|c| f64::from(c[[y, x]] - c[[v, u]]).powi(2)).sum()
     };
-    let pairs: Vec<((usize, usize), (usize, usize), f64)> = neighbours(h, w).collect();
+    let pairs: Vec<Pair> = neighbours(h, w).collect();
     let mean = pairs.iter().map(|&(a, b, _)| gap(a, b)).sum::<f64>() / pairs.len().max(1) as f64;
     let sharpness = if mean > 0.0 { 0.5 / mean } else { 0.0 };
     let mut net: Graph<(), u64> = Graph::with_capacity(h * w + 2, 2 * (h * w + pairs.len()));
@@ -172,8 +173,11 @@ fn separate(image: ArrayView3<'_, f32>, seeds: &Array2<Option<Side>>, smoothness
     Array2::from_shape_fn((h, w), |(y, x)| reached[pixels[y * w + x].index()])
 }
 
+/// Two places, row and column each, and their distance.
+type Pair = ((usize, usize), (usize, usize), f64);
+
 /// Pairs of 8-neighbours, each once, with their distance.
-fn neighbours(h: usize, w: usize) -> impl Iterator<Item = ((usize, usize), (usize, usize), f64)> {
+fn neighbours(h: usize, w: usize) -> impl Iterator<Item = Pair> {
     let steps = [(0, 1), (1, 0), (1, 1), (1, -1)];
     (0..h * w).flat_map(move |at| {
         let (y, x) = (at / w, at % w);
@@ -278,9 +282,7 @@ mod tests {
                     .map(|at| costs[usize::from(!inside(at))][0][bin(image[[0, at.0, at.1]])])
                     .sum();
                 let between = pairs.iter().filter(|(a, b, _)| inside(*a) != inside(*b));
-                let edge = |&(a, b, d): &((usize, usize), (usize, usize), f64)| {
-                    (-(value(a) - value(b)).powi(2) / (2.0 * mean)).exp() / d
-                };
+                let edge = |&(a, b, d): &Pair| (-(value(a) - value(b)).powi(2) / (2.0 * mean)).exp() / d;
                 own + smoothness * between.map(edge).sum::<f64>()
             };
             let all = (0u32..64).filter(|bits| bits & 1 == 1 && bits & 32 == 0);
