@@ -190,7 +190,7 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 mod tests {
     use super::*;
     use glassbox_engine::Graph;
-    use glassbox_engine::layers::{Conv, Dense, GlobalAvgPool, Relu};
+    use glassbox_engine::layers::{Conv, Dense, Flatten, GlobalAvgPool, Relu};
     use ndarray::Array4;
 
     const SHAPE: Shape = Shape { c: 1, h: 5, w: 5, flat: false };
@@ -233,6 +233,7 @@ mod tests {
             .layer("conv", Conv::new(2, 1))
             .layer("relu", Relu)
             .layer("gap", GlobalAvgPool)
+            .layer("flatten", Flatten)
             .layer("fc", Dense::new(3))
             .build()
             .unwrap();
