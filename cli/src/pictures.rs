@@ -1,6 +1,7 @@
 //! Figures on disk: the scene of a run or of a net, drawn and written.
 
 use crate::error::{Error, Result};
+use crate::run::diagnosis;
 use crate::run::images::{self, Shown};
 use crate::run::log;
 use crate::run::snapshots::Kept;
@@ -76,6 +77,7 @@ pub fn of_run(
         images: if test.is_empty() { None } else { Some(examples(graph, test)?) },
         history: Some(log::history(run)?),
         confusion: last.map(|l| confusion_of(l, &test.classes, &title(l))),
+        diagnosis: diagnosis::read(run)?,
         data: Some(&shown),
         snapshots: Some(&kept),
         ..Scene::new(graph, params)

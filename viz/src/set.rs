@@ -75,6 +75,42 @@ impl ImageSet for InMemory {
     }
 }
 
+/// The first images of a set.
+#[derive(Debug)]
+pub struct First<'a> {
+    set: &'a dyn ImageSet,
+    count: usize,
+}
+
+impl<'a> First<'a> {
+    /// At most `count` images of a set, from its start.
+    pub fn new(set: &'a dyn ImageSet, count: usize) -> Self {
+        Self { set, count: count.min(set.len()) }
+    }
+}
+
+impl ImageSet for First<'_> {
+    fn name(&self) -> &str {
+        self.set.name()
+    }
+
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn shape(&self) -> Shape {
+        self.set.shape()
+    }
+
+    fn label(&self, image: usize) -> usize {
+        self.set.label(image)
+    }
+
+    fn fill(&self, which: &[usize], batch: &mut Blocked<f32>) {
+        self.set.fill(which, batch);
+    }
+}
+
 /// Runs a net, in evaluation, over all images of a set in their order, batch by batch; every activation is kept.
 /// `then(trace, images)` sees the trace of the images with these numbers, `progress(done, total)` how far it has come.
 ///

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::net::{self, Net, NetArgs};
 use crate::pictures;
 use crate::run::data::DataArgs;
+use crate::run::diagnosis;
 use crate::run::images::Shown;
 use crate::run::log;
 use crate::run::snapshots::Kept;
@@ -122,7 +123,11 @@ fn scene<'a>(args: &Args, net: &'a Net, needs: Needs) -> Result<Scene<'a>> {
         (Needs::History, Some(run)) => Some(log::history(run)?),
         _ => None,
     };
-    Ok(Scene { images, history, confusion, layer: args.layer.clone(), ..Scene::new(&net.graph, &net.params) })
+    let diagnosis = match (needs, run) {
+        (Needs::Diagnosis, Some(run)) => diagnosis::read(run)?,
+        _ => None,
+    };
+    Ok(Scene { images, history, confusion, diagnosis, layer: args.layer.clone(), ..Scene::new(&net.graph, &net.params) })
 }
 
 /// The half of the data set that figures look at.

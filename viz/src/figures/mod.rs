@@ -5,10 +5,12 @@
 
 mod architecture;
 pub mod belief;
+mod cnnvis;
 mod confusion;
 mod correspondence;
 mod curves;
 mod deconvnet;
+mod diagnosis;
 mod evolution;
 pub mod explanation;
 mod feature_maps;
@@ -21,12 +23,14 @@ mod layers;
 mod localization;
 mod methods;
 mod occlusion_sensitivity;
+mod projection;
 mod saliency;
 mod top_images;
 mod units;
 
 use crate::belief::Region;
 use crate::curves::Epoch;
+use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result};
 use crate::methods::{Key, Settings};
 use crate::set::ImageSet;
@@ -39,10 +43,12 @@ use std::fmt;
 pub const FIGURES: &[&Figure] = &[
     &architecture::FIGURE,
     &belief::FIGURE,
+    &cnnvis::FIGURE,
     &confusion::FIGURE,
     &correspondence::FIGURE,
     &curves::FIGURE,
     &deconvnet::FIGURE,
+    &diagnosis::FIGURE,
     &evolution::FIGURE,
     &feature_maps::FIGURE,
     &grad_cam::FIGURE,
@@ -53,6 +59,7 @@ pub const FIGURES: &[&Figure] = &[
     &localization::FIGURE,
     &methods::FIGURE,
     &occlusion_sensitivity::FIGURE,
+    &projection::FIGURE,
     &saliency::FIGURE,
     &top_images::FIGURE,
     &units::FIGURE,
@@ -88,6 +95,8 @@ pub enum Needs {
     Confusion,
     /// A data set.
     Data,
+    /// What a run's layers did.
+    Diagnosis,
     /// A data set, and parameters from several moments of training.
     Snapshots,
 }
@@ -201,6 +210,8 @@ pub struct Scene<'a> {
     pub history: Option<History>,
     /// Counts on the test set.
     pub confusion: Option<Confusion>,
+    /// What the run's layers did.
+    pub diagnosis: Option<Diagnosis>,
     /// One layer to draw, where a figure draws layers; all by default.
     pub layer: Option<String>,
     /// A data set, for figures that look at many images.
@@ -242,6 +253,9 @@ impl Figure {
             Needs::Confusion => ("a confusion matrix", "name a run folder, or data with --data"),
             Needs::Data => ("a data set", "name a run folder, or data with --data"),
             Needs::Snapshots => ("a data set and the checkpoints of a run", "name a run folder"),
+            Needs::Diagnosis => {
+                ("what a run's layers did", "name the folder of a run trained with --diagnose")
+            }
         };
         Err(Error::request(format!("figure \"{}\" needs {lacks}", self.name), cure))
     }
@@ -260,6 +274,7 @@ impl Figure {
                 scene.data.is_some_and(|set| !set.is_empty())
                     && scene.snapshots.is_some_and(|s| !s.is_empty())
             }
+            Needs::Diagnosis => scene.diagnosis.is_some(),
         }
     }
 }
@@ -273,6 +288,7 @@ impl<'a> Scene<'a> {
             images: None,
             history: None,
             confusion: None,
+            diagnosis: None,
             layer: None,
             data: None,
             snapshots: None,

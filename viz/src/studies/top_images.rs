@@ -141,7 +141,7 @@ pub(crate) fn cut(graph: &Graph, slot: usize, at: [usize; 2]) -> [Range<isize>; 
 }
 
 /// Cuts [C, H, W] to a field; what lies beyond the image is zero.
-fn crop(image: ArrayView3<'_, f32>, [rows, columns]: &[Range<isize>; 2]) -> Array3<f32> {
+pub(crate) fn crop(image: ArrayView3<'_, f32>, [rows, columns]: &[Range<isize>; 2]) -> Array3<f32> {
     let value = |c: usize, y: isize, x: isize| {
         let at = usize::try_from(y).ok().zip(usize::try_from(x).ok());
         at.and_then(|(y, x)| image.get((c, y, x))).copied().unwrap_or(0.0)
