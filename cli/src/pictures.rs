@@ -1,12 +1,16 @@
 //! Figures on disk: the scene of a run or of a net, drawn and written.
 
 use crate::error::{Error, Result};
+use crate::run::diagnosis;
+use crate::run::images::{self, Shown};
+use crate::run::snapshots::Kept;
 use crate::run::{dump, log};
 use glassbox_engine::data::{Augment, Dataset, Loader, shapes};
 use glassbox_engine::io::atomic;
 use glassbox_engine::train::Evaluation;
 use glassbox_engine::{Blocked, Graph, Params};
 use glassbox_viz::figures::{Confusion, FIGURES, Figure, Images, Needs, Scene};
+use glassbox_viz::methods::Settings;
 use ndarray::{Array2, Array4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +31,7 @@ pub fn confusion_of(result: &Evaluation, classes: &[String], title: &str) -> Con
 
 /// One image of each class of a data set (its first), up to ten, as the net sees them.
 pub fn examples(graph: &Graph, data: &Arc<Dataset>) -> Result<Images> {
+    images::check(graph, data)?;
     let mut places: Vec<u32> = Vec::new();
     for class in 0..data.classes.len().min(10) {
         places.extend(data.labels.iter().position(|&l| l as usize == class).map(|p| p as u32));
@@ -66,18 +71,21 @@ pub fn of_run(
 ) -> Result<usize> {
     let title =
         |cost: &Evaluation| format!("{} on {} test images of {}", graph.name(), cost.cost.images, test.name);
+    let shown = Shown::new(graph, test, "test")?;
+    let kept = Kept::of(run, graph)?;
     let scene = Scene {
-        graph,
-        params,
         images: if test.is_empty() { None } else { Some(examples(graph, test)?) },
         history: Some(log::history(run)?),
         confusion: last.map(|l| confusion_of(l, &test.classes, &title(l))),
         dumps: dump::over_time(run)?,
-        layer: None,
+        diagnosis: diagnosis::read(run)?,
+        data: Some(&shown),
+        snapshots: Some(&kept),
+        ..Scene::new(graph, params)
     };
     let mut count = 0;
     for figure in FIGURES.iter().filter(|f| f.needs != Needs::ImagesAndTime && f.drawable(&scene)) {
-        match write(figure, &scene, &run.join("figures")) {
+        match write(figure, &scene, &figure.settings::<&str>(&[])?, &run.join("figures")) {
             Ok(files) => count += files,
             // a net of another build may not suit every figure; the run itself is done
             Err(Error::Viz(e)) => {
@@ -90,8 +98,8 @@ pub fn of_run(
 }
 
 /// Draws one figure into a folder; returns the number of files.
-pub fn write(figure: &Figure, scene: &Scene<'_>, folder: &Path) -> Result<usize> {
-    let files = figure.files(scene)?;
+pub fn write(figure: &Figure, scene: &Scene<'_>, settings: &Settings, folder: &Path) -> Result<usize> {
+    let files = figure.files(scene, settings)?;
     for file in &files {
         let path = folder.join(&file.path);
         if let Some(parent) = path.parent() {

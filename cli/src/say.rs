@@ -1,6 +1,7 @@
 //! Text for people: tables, counts, notes.
 
-use std::io::Write;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
 
 /// A table in columns as wide as their widest cell; numbers (as told by `right`) at the right.
 pub fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
@@ -38,6 +39,15 @@ pub fn bytes(n: usize) -> String {
 /// Prints a line to standard output; a reader that has gone away is no error.
 pub fn line(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+}
+
+/// A bar for long ways, on a terminal only.
+pub fn bar(unit: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(&format!("{{bar:24}} {{pos}}/{{len}} {unit}, {{eta}} left"));
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Prints a note to standard error.

@@ -43,7 +43,7 @@ fn watching_changes_no_bit_and_the_index_lists_what_is_there() {
     }
     assert!(!at.join("a/dumps").exists());
     for file in ["conv1.png", "relu2.png", "pool2-animated.png"] {
-        assert!(at.join("b/figures/evolution").join(file).is_file(), "{file} is missing");
+        assert!(at.join("b/figures/strips").join(file).is_file(), "{file} is missing");
     }
 
     let dumps = at.join("b/dumps");

@@ -22,6 +22,21 @@ pub const FAINT: Rgb = [110, 110, 120];
 /// The colour of values that are not a number.
 pub const NOT_A_NUMBER: Rgb = [255, 0, 255];
 
+/// Colours for kinds that have no order, told apart by colour-blind readers (Tol's muted scheme).
+pub const KINDS: [Rgb; 9] = [
+    [51, 34, 136],
+    [136, 204, 238],
+    [204, 102, 119],
+    [221, 204, 119],
+    [17, 119, 51],
+    [136, 34, 85],
+    [68, 170, 153],
+    [153, 153, 51],
+    [170, 68, 153],
+];
+/// The colour of kinds beyond those.
+pub const OTHER_KIND: Rgb = [221, 221, 221];
+
 /// Whether a map's colours run from low to high or from the middle outwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {

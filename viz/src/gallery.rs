@@ -7,10 +7,10 @@
 use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::canvas::{Canvas, enlargement};
-use crate::color::{FAINT, GREY, INK, Rgb};
+use crate::color::{FAINT, GREY, INK, NOT_A_NUMBER, Rgb, WHITE};
 use crate::error::{Error, Result};
 use crate::font;
-use crate::number::short;
+use crate::number::{percent, short};
 use crate::overlay::{overlay, pixels};
 use crate::resize::{Resize, resize};
 use crate::scale::{Mode, Range, Scope, Style};
@@ -44,6 +44,13 @@ pub enum Content {
     SignedImage(Array3<f32>),
     /// An image [1 or 3, h, w] with values in [0, 1].
     Image(Array3<f32>),
+    /// A map [h, w] of kinds, indices into a legend of names and colours.
+    Kinds {
+        /// The kind of each cell.
+        map: Array2<usize>,
+        /// Name and colour of each kind; those that occur are listed beneath the map.
+        legend: Vec<(String, Rgb)>,
+    },
 }
 
 /// One picture of a row.
@@ -93,6 +100,10 @@ pub struct Gallery {
 }
 
 const GAP: usize = 18;
+/// Between rows that stand side by side.
+const BETWEEN: usize = 30;
+/// Kinds that a legend lists at the most.
+const KINDS: usize = 5;
 const TARGET: usize = 196;
 const BAR: usize = 8;
 
@@ -114,35 +125,59 @@ impl Gallery {
         let frames: Vec<Frame> = self.rows.iter().map(Frame::of).collect();
         let columns = 1 + self.rows.iter().map(|row| row.panels.len()).max().unwrap_or(0);
         let cell = frames.iter().map(|f| f.width.max(TARGET)).max().unwrap_or(TARGET) + GAP;
-        let width = columns * cell - GAP;
+        let unit = columns * cell - GAP;
+        let across = self.across(columns, unit, &frames);
+        let text = if across == 1 { unit.max(500) } else { unit };
         let captions: Vec<Vec<String>> =
-            self.rows.iter().map(|r| font::wrap(&r.caption, TEXT, width.max(500))).collect();
+            self.rows.iter().map(|r| font::wrap(&r.caption, TEXT, text)).collect();
         let titles = self.title_lines(cell - GAP);
-        let heights: Vec<usize> = frames
-            .iter()
-            .zip(&captions)
-            .map(|(frame, caption)| (caption.len() + titles) * LINE + 6 + frame.height + BAR + 8 + LINE + 16)
-            .collect();
-        let mut sheet = Sheet::new(&self.title, &self.notes, width, heights.iter().sum(), None)?;
-        let mut y = sheet.y;
+        let below = (BAR + 8 + LINE).max(self.legend_lines() * LINE + 4);
+        let height = |(frame, caption): (&Frame, &Vec<String>)| {
+            (caption.len() + titles) * LINE + 6 + frame.height + below + 16
+        };
+        let heights: Vec<usize> = frames.iter().zip(&captions).map(height).collect();
+        // rows side by side share the height of the tallest
+        let lines: Vec<usize> =
+            heights.chunks(across).map(|line| line.iter().max().copied().unwrap_or(0)).collect();
+        let width = across * (unit + BETWEEN) - BETWEEN;
+        let mut sheet = Sheet::new(&self.title, &self.notes, width, lines.iter().sum(), None)?;
         for (r, row) in self.rows.iter().enumerate() {
+            let x = sheet.x + r % across * (unit + BETWEEN);
+            let y = sheet.y + lines[..r / across].iter().sum::<usize>();
             for (i, line) in captions[r].iter().enumerate() {
-                sheet.canvas.text(sheet.x, y + i * LINE, line, TEXT, INK);
+                sheet.canvas.text(x, y + i * LINE, line, TEXT, INK);
             }
-            let y_titles = y + captions[r].len() * LINE;
+            let y = y + captions[r].len() * LINE;
             let image = pixels(row.image.view())?;
-            let slot =
-                |column: usize| Slot { x: sheet.x + column * cell, y: y_titles, titles, width: cell - GAP };
-            slot(0).draw(&mut sheet.canvas, "input", &enlarge(image.view(), &frames[r])?, None);
+            let slot = |column: usize| Slot { x: x + column * cell, y, titles, width: cell - GAP };
+            slot(0).draw(&mut sheet.canvas, "input", &enlarge(image.view(), &frames[r])?, Below::Nothing);
             for (c, panel) in row.panels.iter().enumerate() {
                 let range = self.range(r, c);
                 let painted = panel.paint(&image, &frames[r], &range)?;
-                let bar = panel.style().map(|style| (style, range));
-                slot(c + 1).draw(&mut sheet.canvas, &panel.title, &painted, bar);
+                let below = match (panel.style(), panel.legend()) {
+                    (Some(style), _) => Below::Bar(style, range),
+                    (None, legend) if !legend.is_empty() => Below::Legend(legend),
+                    _ => Below::Nothing,
+                };
+                slot(c + 1).draw(&mut sheet.canvas, &panel.title, &painted, below);
             }
-            y += heights[r];
         }
         Ok(sheet.canvas)
+    }
+
+    /// How many rows stand side by side: several where each has a single panel, so that the sheet is about as wide as
+    /// tall.
+    fn across(&self, columns: usize, unit: usize, frames: &[Frame]) -> usize {
+        if columns > 2 {
+            return 1;
+        }
+        let tall = frames.iter().map(|f| f.height).max().unwrap_or(0) + 5 * LINE;
+        crate::sheet::columns(self.rows.len(), unit + BETWEEN, tall)
+    }
+
+    /// Lines needed by the longest legend.
+    fn legend_lines(&self) -> usize {
+        self.rows.iter().flat_map(|row| &row.panels).map(|panel| panel.legend().len()).max().unwrap_or(0)
     }
 
     /// Lines needed by the longest panel title.
@@ -172,14 +207,34 @@ impl Panel {
         match &self.content {
             Content::Map { style, .. } | Content::Overlay { style, .. } => Some(*style),
             Content::SignedImage(_) => Some(Style { map: &GREY, mode: Mode::Symmetric }),
-            Content::Image(_) => None,
+            Content::Image(_) | Content::Kinds { .. } => None,
         }
+    }
+
+    /// The kinds that occur, most frequent first, with their shares; the last line sums up the rest.
+    fn legend(&self) -> Vec<(String, Option<Rgb>)> {
+        let Content::Kinds { map, legend } = &self.content else { return Vec::new() };
+        let mut counts: Vec<(usize, usize)> =
+            (0..legend.len()).map(|kind| (kind, map.iter().filter(|k| **k == kind).count())).collect();
+        counts.retain(|(_, count)| *count > 0);
+        counts.sort_by_key(|&(kind, count)| (std::cmp::Reverse(count), kind));
+        let share = |count: usize| percent(count as f64 / map.len() as f64);
+        let line = |&(kind, count): &(usize, usize)| {
+            (format!("{}, {}", legend[kind].0, share(count)), Some(legend[kind].1))
+        };
+        let rest: usize = counts.iter().skip(KINDS - 1).map(|(_, count)| count).sum();
+        let mut lines: Vec<_> = counts.iter().take(KINDS).map(line).collect();
+        if counts.len() > KINDS {
+            lines[KINDS - 1] = (format!("others, {}", share(rest)), None);
+        }
+        lines
     }
 
     fn values(&self) -> Box<dyn Iterator<Item = &f32> + '_> {
         match &self.content {
             Content::Map { map, .. } | Content::Overlay { map, .. } => Box::new(map.iter()),
             Content::SignedImage(image) | Content::Image(image) => Box::new(image.iter()),
+            Content::Kinds { .. } => Box::new(std::iter::empty()),
         }
     }
 
@@ -201,6 +256,10 @@ impl Panel {
                 Err(Error::shape(&self.title, problem, "give 3 channels, or a map for a grey image"))
             }
             Content::Image(image) => enlarge(pixels(image.view())?.view(), frame),
+            Content::Kinds { map, legend } => {
+                let color = |&kind: &usize| legend.get(kind).map_or(NOT_A_NUMBER, |(_, color)| *color);
+                enlarge(map.map(color).view(), frame)
+            }
         }
     }
 }
@@ -243,6 +302,13 @@ fn enlarge(cells: ArrayView2<'_, Rgb>, frame: &Frame) -> Result<Array2<Rgb>> {
     }))
 }
 
+/// What stands beneath a panel.
+enum Below {
+    Nothing,
+    Bar(Style, Range),
+    Legend(Vec<(String, Option<Rgb>)>),
+}
+
 /// The place of one panel.
 struct Slot {
     x: usize,
@@ -252,7 +318,7 @@ struct Slot {
 }
 
 impl Slot {
-    fn draw(&self, canvas: &mut Canvas, title: &str, cells: &Array2<Rgb>, bar: Option<(Style, Range)>) {
+    fn draw(&self, canvas: &mut Canvas, title: &str, cells: &Array2<Rgb>, below: Below) {
         let (height, width) = cells.dim();
         let lines = font::wrap(title, TEXT, self.width);
         for (i, line) in lines.iter().enumerate() {
@@ -262,7 +328,19 @@ impl Slot {
         let top = self.y + self.titles * LINE + 2;
         canvas.blit(self.x, top, cells.view(), 1);
         canvas.frame(self.x, top, width, height, FAINT);
-        let Some((style, range)) = bar else { return };
+        let (style, range) = match below {
+            Below::Nothing => return,
+            Below::Bar(style, range) => (style, range),
+            Below::Legend(lines) => {
+                for (i, (text, color)) in lines.iter().enumerate() {
+                    let y = top + height + 6 + i * LINE;
+                    canvas.fill(self.x, y, 14, 14, color.unwrap_or(WHITE));
+                    canvas.frame(self.x, y, 14, 14, FAINT);
+                    canvas.text(self.x + 22, y, &font::fit(text, TEXT, self.width - 22), TEXT, INK);
+                }
+                return;
+            }
+        };
         let below = top + height + 6;
         for dx in 0..width {
             canvas.fill(self.x + dx, below, 1, BAR, style.map.at(dx as f32 / (width.max(2) - 1) as f32));
@@ -316,6 +394,34 @@ mod tests {
         gallery.scope = Scope::Shared;
         assert_eq!((gallery.range(0, 0).lo, gallery.range(0, 0).hi), (-8.0, 8.0));
         assert_eq!(gallery.range(0, 1).hi, 2.0);
+    }
+
+    #[test]
+    fn rows_of_one_panel_stand_side_by_side_and_wider_ones_do_not() {
+        let one = |mut row: Row| {
+            row.panels.truncate(1);
+            row
+        };
+        let narrow = Gallery::new("x", (0..10).map(|_| one(row())).collect()).draw().unwrap();
+        let wide = Gallery::new("x", (0..10).map(|_| row()).collect()).draw().unwrap();
+        let ratio = |c: &Canvas| c.height() as f64 / c.width() as f64;
+        assert!((0.5..1.6).contains(&ratio(&narrow)), "{}x{}", narrow.width(), narrow.height());
+        assert!(ratio(&wide) > 3.0);
+    }
+
+    #[test]
+    fn legends_list_the_kinds_that_occur_and_sum_up_the_rest() {
+        let legend: Vec<(String, Rgb)> = (0..9).map(|k| (format!("class {k}"), [k as u8; 3])).collect();
+        let panel = |map: Array2<usize>| {
+            let content = Content::Kinds { map, legend: legend.clone() };
+            Panel { title: "p".into(), content }.legend()
+        };
+        assert_eq!(
+            panel(array![[3, 3], [3, 1]]),
+            [("class 3, 75 %".to_string(), Some([3; 3])), ("class 1, 25 %".to_string(), Some([1; 3]))]
+        );
+        let many = panel(Array2::from_shape_fn((10, 10), |(i, _)| i.min(6)));
+        assert_eq!((many.len(), many[4].clone()), (5, ("others, 30 %".to_string(), None)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Text is set in a sans-serif face that the viewer chooses, so widths are estimated on the wide side (0.62 of the
 //! size a character, 0.68 in bold) and everything that must fit is laid out by that estimate.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::fmt::{self, Write};
 
 /// The faces asked for, in order.
@@ -77,6 +79,15 @@ impl Svg {
     pub fn polygon(&mut self, points: &[(f64, f64)], fill: &str) {
         let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         self.put(format_args!("<polygon points=\"{}\" fill=\"{fill}\"/>\n", points.join(" ")));
+    }
+
+    /// A PNG picture in a rectangle, its pixels kept as blocks.
+    pub fn image(&mut self, x: f64, y: f64, width: f64, height: f64, png: &[u8]) {
+        self.put(format_args!(
+            "<image x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
+             preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{}\"/>\n",
+            STANDARD.encode(png)
+        ));
     }
 
     /// A dot.

@@ -7,9 +7,7 @@ use glassbox_engine::io::{atomic, npy};
 use glassbox_viz::gallery::{Gallery, Row};
 use glassbox_viz::methods::{self, Answer, Ask, Method, Settings, Space, Targets, Unit};
 use glassbox_viz::figures::explanation;
-use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array4, Axis};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -66,7 +64,7 @@ pub fn run(args: Args) -> Result<()> {
     let unit = args.unit.as_deref().map(unit).transpose()?;
     let targets = targets(&net, &args.class)?;
     let (answer, seconds) = threads::with(args.threads, || {
-        let bar = bar("{bar:24} {pos}/{len} runs, {eta} left");
+        let bar = say::bar("runs");
         let progress = |done: usize, total: usize| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
@@ -109,15 +107,6 @@ pub fn run(args: Args) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A bar for long ways, on a terminal only.
-pub fn bar(template: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template(template);
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// --unit: K, K,Y,X or all.
@@ -209,7 +198,7 @@ fn figure(args: &Args, net: &Net, method: &Method, input: &Array4<f32>, answer: 
         let name = name.and_then(|f| f.file_name()).map_or_else(|| format!("image {n}"), |f| f.to_string_lossy().into());
         let caption = explanation::caption(&net.graph, &name, None, Some(facts)) + &explanation::trust(facts);
         let image = explanation::pixels(&net.graph, input.index_axis(Axis(0), n))?;
-        Ok(Row { image, panels: vec![explanation::panel(method.name, method.space, answer, n)], caption })
+        Ok(Row { image, panels: vec![explanation::panel_of(&net.graph, method, method.name, answer, n)?], caption })
     });
     let mut gallery = Gallery::new(title, rows.collect::<Result<Vec<Row>>>()?);
     gallery.notes.clone_from(&answer.notes);

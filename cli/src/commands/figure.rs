@@ -4,11 +4,16 @@ use crate::error::{Error, Result};
 use crate::net::{self, Net, NetArgs};
 use crate::pictures;
 use crate::run::data::DataArgs;
+use crate::run::diagnosis;
+use crate::run::images::Shown;
+use crate::run::snapshots::Kept;
 use crate::run::{dump, log};
 use crate::{say, threads};
 use glassbox_engine::loss::CrossEntropy;
 use glassbox_engine::train::evaluate;
-use glassbox_viz::figures::{self, FIGURES, Needs, Scene};
+use glassbox_viz::figures::{self, FIGURES, Needs, Scene, Snapshots};
+use glassbox_viz::methods::Key;
+use glassbox_viz::set::ImageSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,6 +35,15 @@ pub struct Args {
     /// Draw this layer only, where a figure draws layers
     #[arg(long, value_name = "LAYER")]
     layer: Option<String>,
+    /// An option of the figure, as in count=9; may be given several times (glassbox figure NAME --options lists them)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// List the figure's options
+    #[arg(long)]
+    options: bool,
+    /// Look at the training images instead of the test images
+    #[arg(long)]
+    train_set: bool,
     /// Folder to write to
     #[arg(long, value_name = "FOLDER", default_value = "figures")]
     out: PathBuf,
@@ -45,10 +59,34 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     };
     let figure = figures::named(name)?;
+    if args.options {
+        let row = |k: &Key| vec![k.name.to_string(), k.default.to_string(), k.help.to_string()];
+        let rows: Vec<_> = figure.keys.iter().map(row).collect();
+        say::line(say::table(&["option", "default", "what it means"], &rows, &[false; 3]));
+        return Ok(());
+    }
+    let settings = figure.settings(&args.set)?;
     let net = args.net.load()?;
     threads::with(args.threads, || {
-        let scene = scene(&args, &net, figure.needs)?;
-        let count = pictures::write(figure, &scene, &args.out)?;
+        let shown = match figure.needs {
+            Needs::Data | Needs::Snapshots => Some(shown(&args, &net)?),
+            _ => None,
+        };
+        let kept = match (figure.needs, &net.run) {
+            (Needs::Snapshots, Some(run)) => Some(Kept::of(run, &net.graph)?),
+            _ => None,
+        };
+        let bar = say::bar("images");
+        let progress = |done: usize, total: usize| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        };
+        let mut scene = scene(&args, &net, figure.needs)?;
+        scene.data = shown.as_ref().map(|s| s as &dyn ImageSet);
+        scene.snapshots = kept.as_ref().map(|k| k as &dyn Snapshots);
+        scene.progress = Some(&progress);
+        let count = pictures::write(figure, &scene, &settings, &args.out)?;
+        bar.finish_and_clear();
         if count == 0 {
             return Err(Error::request(
                 format!("figure \"{name}\" found nothing to draw in model \"{}\"", net.graph.name()),
@@ -85,10 +123,20 @@ fn scene<'a>(args: &Args, net: &'a Net, needs: Needs) -> Result<Scene<'a>> {
         (Needs::History, Some(run)) => Some(log::history(run)?),
         _ => None,
     };
+    let diagnosis = match (needs, run) {
+        (Needs::Diagnosis, Some(run)) => diagnosis::read(run)?,
+        _ => None,
+    };
     let dumps = match (needs, run) {
         (Needs::Dumps, Some(run)) => dump::over_time(run)?,
         _ => None,
     };
-    let (graph, params, layer) = (&net.graph, &net.params, args.layer.clone());
-    Ok(Scene { graph, params, images, history, confusion, dumps, layer })
+    Ok(Scene { images, history, confusion, diagnosis, dumps, layer: args.layer.clone(), ..Scene::new(&net.graph, &net.params) })
+}
+
+/// The half of the data set that figures look at.
+fn shown(args: &Args, net: &Net) -> Result<Shown> {
+    let splits = args.data.load(net.run.as_deref())?;
+    let (half, data) = if args.train_set { ("training", splits.train) } else { ("test", splits.test) };
+    Shown::new(&net.graph, &Arc::new(data), half)
 }

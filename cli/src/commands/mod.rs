@@ -41,6 +41,7 @@ commands! {
     Models => models,
     Predict => predict,
     Report => report,
+    Probe => probe,
     Resume => resume,
     Runs => runs,
     Trace => trace,

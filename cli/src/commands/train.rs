@@ -135,7 +135,7 @@ pub struct Args {
     /// Test images that are dumped, by their places in the test set, as in 0,3 [default: the first]
     #[arg(long, value_name = "PLACES", value_delimiter = ',')]
     dump_images: Option<Vec<usize>>,
-    /// Read activations, gradients and updates as training goes, into diagnosis.jsonl
+    /// Read activations, gradients and updates as training goes, into diagnosis.jsonl and a figure
     #[arg(long)]
     diagnose: bool,
     /// Where to put the run: a folder that does not exist yet; with --seeds, the folder that holds seed-1, seed-2, ...

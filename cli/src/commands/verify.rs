@@ -1,6 +1,6 @@
 //! `glassbox verify`: whether to believe methods' maps.
 
-use super::explain::{bar, targets};
+use super::explain::targets;
 use crate::error::{Error, Result};
 use crate::net::{self, Net, NetArgs};
 use crate::run::data::DataArgs;
@@ -83,7 +83,7 @@ pub fn run(args: Args) -> Result<()> {
     let targets = targets(&net, &args.class)?;
     let boxes = (!images.boxes.is_empty()).then_some(&images.boxes[..]);
     let table = threads::with(args.threads, || {
-        let bar = bar("{bar:24} {pos}/{len} judgements, {eta} left");
+        let bar = say::bar("judgements");
         let progress = |done: usize, total: usize| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);

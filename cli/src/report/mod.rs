@@ -61,7 +61,7 @@ pub fn write(run: &Path, graph: &Graph, test: &Dataset, result: Option<&Evaluati
     }
     page.section("Architecture", figure("architecture", "The net's layers and the shapes between them")?);
     page.section("Layers over the epochs", layers(run)?);
-    page.section("Evolution", evolution(&figures.join("evolution"))?);
+    page.section("Evolution", evolution(&figures.join("strips"))?);
     let mut matrix = String::new();
     for name in ATTRIBUTIONS {
         matrix += &figure(name, &format!("{name}: what in each image the net's answer rests on"))?;
@@ -209,7 +209,7 @@ fn encoded(picture: &RgbImage, what: &str) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The strips of figure evolution, as far as they fit.
+/// The figure of strips, as far as they fit.
 fn evolution(folder: &Path) -> Result<String> {
     let Ok(list) = std::fs::read_dir(folder) else { return Ok(String::new()) };
     let mut files: Vec<PathBuf> = list.flatten().map(|entry| entry.path()).collect();

@@ -1,5 +1,6 @@
 //! Checkpoints of a run: step-*.safetensors and latest.safetensors hold all that training goes on from,
-//! best.safetensors holds weights alone, as PyTorch loads them. Each is written whole or not at all, and latest is a
+//! best.safetensors and epoch-*.safetensors (of the epochs that are kept for good, to see how features came to be) hold
+//! weights alone, as PyTorch loads them. Each is written whole or not at all, and latest is a
 //! file of its own, so that one damaged file leaves another.
 
 use super::config::{self, Config};
@@ -13,6 +14,9 @@ use glassbox_engine::train::{Checkpoint, Event, Every, Flow, Observer, Progress,
 use std::path::{Path, PathBuf};
 
 const LATEST: &str = "latest.safetensors";
+
+/// Snapshots are called by this and their epoch.
+pub const SNAPSHOT: &str = "epoch-";
 
 /// The note that holds the configuration.
 pub const CONFIG_NOTE: &str = "config";
@@ -109,6 +113,10 @@ impl Observer for Keeper {
                 atomic::write_on(&*self.disk, best, &weights::to_bytes(graph, params)?)?;
             } else {
                 self.stale += 1;
+            }
+            if self.how.snapshots.contains(&epoch.progress.epoch) {
+                let name = format!("{SNAPSHOT}{:03}.safetensors", epoch.progress.epoch);
+                weights::save(self.folder.join(name), graph, params)?;
             }
         }
         let stop = self.stop.asked() || (matches!(event, Event::Epoch { .. }) && self.tired());

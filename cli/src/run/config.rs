@@ -180,11 +180,13 @@ pub struct Checkpoint {
     pub every_steps: u64,
     /// How many step-*.safetensors are kept; best and latest always are.
     pub keep: usize,
+    /// Epochs whose weights are kept for good, as epoch-*.safetensors.
+    pub snapshots: Vec<u64>,
 }
 
 impl Default for Checkpoint {
     fn default() -> Self {
-        Self { every: 1, every_steps: 0, keep: 3 }
+        Self { every: 1, every_steps: 0, keep: 3, snapshots: vec![1, 2, 5, 10, 20, 30, 40, 64] }
     }
 }
 

@@ -89,7 +89,8 @@ mod tests {
         let sizes: Vec<_> = (0..=7).map(|s| of_slot(&g, s)).map(|f| (f.size[0], f.jump[0])).collect();
         assert_eq!(sizes[..6], [(1, 1), (5, 1), (5, 1), (6, 2), (14, 2), (16, 4)]);
         // a vector's units see all that the last pool sees
-        assert_eq!(sizes[7].1, 0);
+        assert_eq!((sizes[6], sizes[7]), ((32, 0), (32, 0)));
+        assert_eq!(of_unit(&g, 7, [0, 0]), [-2..30, -2..30]);
         assert_eq!(of_unit(&g, 5, [0, 1]), [-2..14, 2..18]);
     }
 

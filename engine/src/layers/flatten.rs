@@ -1,7 +1,8 @@
 //! Flatten: maps [C, H, W] become a vector; its index is c H W + h W + w, and so it lies in memory already.
 
 use super::{
-    At, Compute, Facts, Forward, Kind, Layer, Needs, Role, ShapeError, in_both_types, pointwise, single,
+    At, Compute, Facts, Forward, Kind, Layer, Needs, Role, ShapeError, Sight, in_both_types, pointwise,
+    single,
 };
 use crate::array::{Blocked, Shape, View};
 use crate::real::Real;
@@ -26,7 +27,9 @@ impl Layer for Flatten {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Facts, ShapeError> {
-        Ok(Facts::plain(Shape::vector(single(inputs)?.size()), Needs::NOTHING))
+        let output = Shape::vector(single(inputs)?.size());
+        // each number of the vector sees one cell, but whoever reads the vector reads all of them
+        Ok(Facts { sight: Sight::Whole, ..Facts::plain(output, Needs::NOTHING) })
     }
 
     in_both_types!();

@@ -3,16 +3,18 @@
 use super::{Figure, File, Needs, Scene};
 use crate::architecture::{Box, architecture};
 use crate::error::Result;
+use crate::methods::Settings;
 use glassbox_engine::layers::options::Value;
 
 pub(super) static FIGURE: Figure = Figure {
     name: "architecture",
     summary: "the net as a drawing: layers, shapes, parameters",
     needs: Needs::Net,
+    keys: &[],
     draw,
 };
 
-fn draw(scene: &Scene<'_>) -> Result<Vec<File>> {
+fn draw(scene: &Scene<'_>, _: &Settings) -> Result<Vec<File>> {
     let graph = scene.graph;
     let input = graph.input();
     let mut boxes = vec![Box {

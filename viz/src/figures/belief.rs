@@ -17,6 +17,7 @@ pub(super) static FIGURE: Figure = Figure {
     name: "belief",
     summary: "methods down, classes across, each map beside the numbers that say whether to believe it",
     needs: Needs::ImagesAndTime,
+    keys: &[],
     draw,
 };
 
@@ -42,7 +43,7 @@ const NAMES: usize = 21 * font::ADVANCE * TEXT;
 const GUTTER: usize = NAMES + NUMBERS + 26;
 const BAR: usize = 8;
 
-fn draw(scene: &Scene<'_>) -> Result<Vec<File>> {
+fn draw(scene: &Scene<'_>, _: &Settings) -> Result<Vec<File>> {
     let images = scene.images()?;
     let count = images.input.dim().0.min(MOST);
     let input = images.input.slice_axis(Axis(0), (0..count).into()).to_owned();

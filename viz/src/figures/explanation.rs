@@ -4,11 +4,11 @@
 use super::{File, Scene};
 use crate::error::Result;
 use crate::gallery::{Content, Gallery, Panel, Row};
-use crate::methods::{self, Answer, Ask, Facts, Settings, Space};
+use crate::methods::{self, Answer, Ask, Facts, Method, Settings, Space};
 use crate::number::short;
 use crate::overlay::denormalise;
 use crate::resize::Resize;
-use crate::scale::Style;
+use crate::scale::{Mode, Range, Style};
 use glassbox_engine::Graph;
 use ndarray::{Array2, Array3, ArrayD, ArrayView3, Axis, Ix2, Ix3};
 
@@ -17,8 +17,12 @@ const MOST: usize = 10;
 
 /// A figure of one method for each image of the scene.
 pub(super) fn of_method(scene: &Scene<'_>, name: &str, title: &str) -> Result<Vec<File>> {
-    let canvas = gallery(scene, &[name], title, MOST)?.draw()?;
-    Ok(vec![File { path: format!("{name}.png"), bytes: canvas.png()? }])
+    Ok(vec![File::new(format!("{name}.png"), gallery_of(scene, name, title)?.draw()?.png()?)])
+}
+
+/// The gallery of one method.
+pub(super) fn gallery_of(scene: &Scene<'_>, name: &str, title: &str) -> Result<Gallery> {
+    gallery(scene, &[name], title, MOST)
 }
 
 /// A gallery: images down, methods across.
@@ -36,8 +40,10 @@ pub(super) fn gallery(scene: &Scene<'_>, names: &[&str], title: &str, most: usiz
         answers.push((method, method.run(&ask, &Settings::defaults(method))?));
     }
     let rows = (0..count).map(|n| {
-        let panels =
-            answers.iter().map(|(method, answer)| panel(method.name, method.space, answer, n)).collect();
+        let panels = answers
+            .iter()
+            .map(|(method, answer)| panel_of(scene.graph, method, method.name, answer, n))
+            .collect::<Result<_>>()?;
         let facts = answers.first().map(|(_, a)| &a.facts[n]);
         let mut caption = caption(scene.graph, images.name(n), images.label(n), facts);
         if let [(_, answer)] = &answers[..] {
@@ -75,6 +81,37 @@ pub fn panel(title: &str, space: Space, answer: &Answer, n: usize) -> Panel {
             },
         },
     }
+}
+
+/// One answer of a method as a panel: images that were made as images, maps as [`panel`] draws them.
+///
+/// # Errors
+/// As [`pixels`].
+pub fn panel_of(graph: &Graph, method: &Method, title: &str, answer: &Answer, n: usize) -> Result<Panel> {
+    let map = answer.map.index_axis(Axis(0), n).to_owned().into_dimensionality::<Ix3>();
+    match (method.space, map) {
+        (Space::Made, Ok(image)) => made(graph, title, image.view()),
+        _ => Ok(panel(title, method.space, answer, n)),
+    }
+}
+
+/// An image in the net's own units as pixels; where it leaves black to white, its own ends become black and white.
+fn made(graph: &Graph, title: &str, image: ArrayView3<'_, f32>) -> Result<Panel> {
+    let p = graph.pixels();
+    let of = |list: &[f64], c: usize, or: f64| list.get(c).copied().unwrap_or(or) as f32;
+    let mut raw = image.to_owned();
+    for (c, mut channel) in raw.axis_iter_mut(Axis(0)).enumerate() {
+        channel.mapv_inplace(|v| v * of(&p.std, c, 1.0) + of(&p.mean, c, 0.0));
+    }
+    let range = Range::of(&raw, Mode::MinMax);
+    let inside = range.lo >= -1e-4 && range.hi <= 1.0 + 1e-4;
+    let (black, white) = if inside { (0.0, 1.0) } else { (range.lo, range.hi.max(range.lo + 1e-6)) };
+    raw.mapv_inplace(|v| ((v - black) / (white - black)).clamp(0.0, 1.0));
+    if ![1, 3].contains(&raw.dim().0) {
+        raw = (raw.sum_axis(Axis(0)) / image.dim().0 as f32).insert_axis(Axis(0));
+    }
+    let title = format!("{title}: black is {}, white {}", short(black.into()), short(white.into()));
+    Ok(Panel { title, content: Content::Image(raw) })
 }
 
 /// A map of one channel.

@@ -3,6 +3,7 @@
 use super::explanation::picture_name;
 use super::{Figure, File, Needs, Scene};
 use crate::error::Result;
+use crate::methods::Settings;
 use crate::tiles::FeatureMaps;
 use glassbox_engine::{Blocked, Mode, forward};
 use ndarray::Axis;
@@ -11,13 +12,14 @@ pub(super) static FIGURE: Figure = Figure {
     name: "feature-maps",
     summary: "what every layer makes of up to three images, all channels as tiles",
     needs: Needs::Images,
+    keys: &[],
     draw,
 };
 
 /// Images shown: every layer of every image is a file.
 const MOST: usize = 3;
 
-fn draw(scene: &Scene<'_>) -> Result<Vec<File>> {
+fn draw(scene: &Scene<'_>, _: &Settings) -> Result<Vec<File>> {
     let images = scene.images()?;
     let mut files = Vec::new();
     for (n, name) in images.names.iter().enumerate().take(MOST) {

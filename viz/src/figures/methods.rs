@@ -3,9 +3,10 @@
 use super::explanation::gallery;
 use super::{Figure, File, Needs, Scene};
 use crate::error::Result;
+use crate::methods::Settings;
 
 pub(super) static FIGURE: Figure =
-    Figure { name: "methods", summary: "images down, methods across", needs: Needs::Images, draw };
+    Figure { name: "methods", summary: "images down, methods across", needs: Needs::Images, keys: &[], draw };
 
 /// Images shown.
 const MOST: usize = 5;
@@ -13,7 +14,7 @@ const MOST: usize = 5;
 /// Methods shown.
 const METHODS: [&str; 5] = ["saliency", "gradient-x-input", "deconvnet", "guided-backprop", "grad-cam"];
 
-fn draw(scene: &Scene<'_>) -> Result<Vec<File>> {
+fn draw(scene: &Scene<'_>, _: &Settings) -> Result<Vec<File>> {
     let title = format!("Why did {} say so? Five methods on the same images", scene.graph.name());
     let mut gallery = gallery(scene, &METHODS, &title, MOST)?;
     gallery.notes.push(

@@ -2,7 +2,7 @@
 //! single strongest activation, with the switches of that image (Zeiler and Fergus 2014, section 2.1).
 
 use super::explanation::{caption, panel, picture_name, pixels};
-use super::{Figure, File, Needs, Scene};
+use super::{Figure, File, Needs, Scene, layers};
 use crate::error::Result;
 use crate::gallery::{Gallery, Row};
 use crate::methods::{self, Ask, Settings, Unit};
@@ -13,6 +13,7 @@ pub(super) static FIGURE: Figure = Figure {
     name: "units",
     summary: "the strongest channels of every layer, projected to pixels by DeconvNet",
     needs: Needs::Images,
+    keys: &[],
     draw,
 };
 
@@ -21,26 +22,17 @@ const IMAGES: usize = 4;
 /// Channels shown, each a panel.
 const CHANNELS: usize = 6;
 
-fn draw(scene: &Scene<'_>) -> Result<Vec<File>> {
+fn draw(scene: &Scene<'_>, _: &Settings) -> Result<Vec<File>> {
     let graph = scene.graph;
     let mut files = Vec::new();
-    for (i, node) in graph.nodes().iter().enumerate().filter(|(_, n)| scene.wants(&n.name)) {
-        let shape = node.facts.output;
-        // every rectified layer of maps; or the one that was asked for
-        let rectified = node.layer.kind().name == "relu" && shape.plane() > 1;
-        if !(rectified || scene.layer.is_some() && !shape.flat) {
-            continue;
-        }
-        let title =
-            format!("DeconvNet: the {CHANNELS} strongest channels of {}, projected to pixels", node.name);
-        let mut gallery = Gallery::new(title, rows(scene, i + 1)?);
+    for slot in layers::of_maps(scene) {
+        let name = &graph.names()[slot];
+        let title = format!("DeconvNet: the {CHANNELS} strongest channels of {name}, projected to pixels");
+        let mut gallery = Gallery::new(title, rows(scene, slot)?);
         gallery
             .notes
             .push("Each panel starts at the channel's single strongest activation in that image.".into());
-        files.push(File {
-            path: format!("units/{}.png", picture_name(&node.name)),
-            bytes: gallery.draw()?.png()?,
-        });
+        files.push(File { path: format!("units/{}.png", picture_name(name)), bytes: gallery.draw()?.png()? });
     }
     Ok(files)
 }

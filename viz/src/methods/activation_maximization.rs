@@ -5,12 +5,13 @@
 //! gradient over its root mean square; then the image is shrunk by `decay` (1e-4), blurred every `blur_every` (4)
 //! steps by a Gaussian of deviation `blur` (0.5 pixels), and pixels are zeroed whose norm over channels, or whose
 //! share in the goal |sum over channels of x g|, lies below a percentile of the image's own (`norm_percent`,
-//! `contribution_percent`: 0). With `jitter` (0) pixels the image is rolled at random before each gradient. It is
-//! kept between black and white. The last step is not regularised. [N, C, H, W] in the net's own units.
+//! `contribution_percent`: 0). Before each gradient the image is turned by up to `rotate` (0) degrees, scaled by up to
+//! `scale` (0), and rolled by up to `jitter` (0) pixels, at random; the gradient comes back by the transpose. It is kept
+//! between black and white. The last step is not regularised. [N, C, H, W] in the net's own units.
 //!
 //! With `parameters=fourier` the image is made of waves whose coefficients are climbed by Adam (Kingma and Ba 2015)
-//! at rate `step`, large and small scales alike, with colours decorrelated and a sigmoid for bounds; then jitter is
-//! the only regulariser.
+//! at rate `step`, large and small scales alike, with colours decorrelated and a sigmoid for bounds; then the
+//! transforms are the only regularisers (Lucid takes jitter=8 scale=0.1 rotate=10 for 224 pixels).
 //!
 //! The goal is the logit of the class; with `--layer L --unit K` the mean of that channel, `K,Y,X` that unit, `all`
 //! the layer's mean. `start=input` starts at the image instead, `start=zero` at the mean colour.
@@ -20,18 +21,18 @@
 //! halved); blur 0.5 every 4, contribution 90. For waves: Olah, Mordvintsev, Schubert 2017 (Feature visualization,
 //! Distill), who take a rate of 0.05.
 //!
-//! Facts: the value reached, and once more at the image that is given out. Limits: a local maximum that depends on the start; what the regularisers forbid is not
-//! seen.
+//! Facts: the value reached, and once more at the image that is given out. Limits: a local maximum that depends on the
+//! start; what the regularisers forbid is not seen.
 
 use super::answer::{Answer, Facts};
 use super::baseline::{blur, seen};
 use super::fourier::Waves;
 use super::pass::{classes, standard};
 use super::project::unit_of;
-use super::studio::{Goal, START, Step, climb, noise, reached_again, rms, roll};
+use super::studio::{Goal, START, Step, climb, noise, reached_again, rms};
+use super::wobble::{JITTER, ROTATE, SCALE, Wobble};
 use super::{Aim, Ask, Error, Key, Method, Result, Settings, Space};
 use glassbox_engine::Real;
-use glassbox_engine::rng::{Purpose, Stream};
 use ndarray::ArrayD;
 
 pub(super) static METHOD: Method = Method {
@@ -62,9 +63,11 @@ pub(super) static METHOD: Method = Method {
             default: "0",
             help: "share of pixels, in percent, of least contribution that are zeroed",
         },
-        Key { name: "jitter", default: "0", help: "most pixels that the image is rolled before a gradient" },
+        JITTER,
+        SCALE,
+        ROTATE,
         Key { name: "start", default: "noise", help: "noise, input or zero" },
-        Key { name: "seed", default: "0", help: "seed of noise and jitter" },
+        Key { name: "seed", default: "0", help: "seed of noise and transforms" },
     ],
     space: Space::Made,
     aim: Aim::ClassOrUnit,
@@ -135,33 +138,6 @@ impl Rules {
     }
 }
 
-/// How an image is shifted before each gradient.
-#[derive(Clone, Copy)]
-struct Jitter {
-    most: usize,
-    seed: u64,
-    h: usize,
-    w: usize,
-}
-
-impl Jitter {
-    fn shift(&self, sample: usize, iteration: usize) -> (isize, isize) {
-        let mut stream = Stream::new(self.seed, Purpose::Method, sample as u64, iteration as u64);
-        let mut one = || stream.below(2 * self.most + 1) as isize - self.most as isize;
-        (one(), one())
-    }
-
-    fn there<R: Real>(&self, image: &mut [R], sample: usize, iteration: usize) {
-        let (rows, columns) = self.shift(sample, iteration);
-        roll(image, self.h, self.w, rows, columns);
-    }
-
-    fn back<R: Real>(&self, image: &mut [R], sample: usize, iteration: usize) {
-        let (rows, columns) = self.shift(sample, iteration);
-        roll(image, self.h, self.w, -rows, -columns);
-    }
-}
-
 /// A climb: the images, the goal's value at each, and whether no gradient ever came to it.
 struct Climbed<R> {
     images: Vec<R>,
@@ -190,49 +166,58 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         .note("in the net's own units: take mean and deviation back in to see it"))
 }
 
-fn jitter_of<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Jitter> {
-    let shape = ask.graph.input();
-    Ok(Jitter { most: settings.count("jitter", 0)?, seed: settings.seed()?, h: shape.h, w: shape.w })
-}
-
 fn by_pixels<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> Result<Climbed<R>> {
     let (iterations, seed) = (settings.count("iterations", 1)?, settings.seed()?);
-    let (length, jitter) = (settings.number("step", 1e-9..=1e6)?, jitter_of(ask, settings)?);
+    let (length, wobble) = (settings.number("step", 1e-9..=1e6)?, Wobble::of(ask, settings)?);
     let start = settings.choice("start", &[("input", 0), ("noise", 1), ("zero", 2)])?;
     let rules = Rules::of(ask, settings)?;
     let mut images = match start {
         0 => standard(ask.input).into_owned(),
         _ => vec![R::zero(); ask.samples() * ask.size()],
     };
-    // the image lies shifted between steps, so that each gradient is taken where its jitter puts it
-    for (sample, image) in images.chunks_exact_mut(ask.size()).enumerate() {
-        if start == 1 {
+    if start == 1 {
+        for (sample, image) in images.chunks_exact_mut(ask.size()).enumerate() {
             noise(seed, sample, START, LEVELS * (rules.high[0] - rules.low[0]), image);
         }
-        jitter.there(image, sample, 0);
+    }
+    // what is climbed, beside what the net sees of it
+    let mut own = images.clone();
+    for (sample, (own, seen)) in pairs(&own, &mut images, ask.size()).enumerate() {
+        wobble.there(own, sample, 0, seen);
     }
     let mut blocked = vec![true; ask.samples()];
     let reached = climb(ask, &mut images, goal, iterations, |at: Step<'_, R>| {
-        let Step { iteration, sample, image, gradient, .. } = at;
-        let size = rms(gradient);
+        let Step { iteration, sample, image: seen, gradient, .. } = at;
+        let image = &mut own[sample * seen.len()..][..seen.len()];
+        let gradient = wobble.back(gradient, sample, iteration);
+        let size = rms(&gradient);
         if size > 0.0 {
             blocked[sample] = false;
             let length = length * (1.0 - iteration as f64 / iterations as f64);
-            image.iter_mut().zip(gradient).for_each(|(v, g)| *v += R::of(length * g / size));
+            image.iter_mut().zip(&gradient).for_each(|(v, g)| *v += R::of(length * g / size));
         } else {
             noise(seed, sample, START - 1 - iteration as u64, 0.01, image);
         }
         let more = iteration + 1 < iterations;
         if more {
-            rules.apply(iteration, image, gradient);
+            rules.apply(iteration, image, &gradient);
         }
         rules.clip(image);
-        jitter.back(image, sample, iteration);
-        if more {
-            jitter.there(image, sample, iteration + 1);
+        match more {
+            true => wobble.there(image, sample, iteration + 1, seen),
+            false => seen.copy_from_slice(image),
         }
     })?;
     Ok(Climbed { images, reached, blocked })
+}
+
+/// The images of two arrays, side by side.
+fn pairs<'a, R>(
+    own: &'a [R],
+    seen: &'a mut [R],
+    size: usize,
+) -> impl Iterator<Item = (&'a [R], &'a mut [R])> {
+    own.chunks_exact(size).zip(seen.chunks_exact_mut(size))
 }
 
 /// One image's coefficients and the moments of their gradients.
@@ -257,7 +242,7 @@ impl Coefficients {
 
 fn by_waves<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> Result<Climbed<R>> {
     let (iterations, seed) = (settings.count("iterations", 1)?, settings.seed()?);
-    let (rate, jitter) = (settings.number("step", 1e-9..=1e6)?, jitter_of(ask, settings)?);
+    let (rate, wobble) = (settings.number("step", 1e-9..=1e6)?, Wobble::of(ask, settings)?);
     for key in ["decay", "blur", "blur_every", "norm_percent", "contribution_percent", "start"] {
         if settings.is_given(key) {
             return Err(Error::request(
@@ -271,23 +256,24 @@ fn by_waves<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> R
     let fresh = Coefficients { values: zeros.clone(), first: zeros.clone(), second: zeros };
     let mut states = vec![fresh; ask.samples()];
     let mut images = vec![R::zero(); ask.samples() * ask.size()];
+    let mut whole = vec![R::zero(); ask.size()];
     for (sample, image) in images.chunks_exact_mut(ask.size()).enumerate() {
         noise(seed, sample, START, 0.01, &mut states[sample].values);
-        waves.image(&states[sample].values, image);
-        jitter.there(image, sample, 0);
+        waves.image(&states[sample].values, &mut whole);
+        wobble.there(&whole, sample, 0, image);
     }
     let mut blocked = vec![true; ask.samples()];
     let reached = climb(ask, &mut images, goal, iterations, |at: Step<'_, R>| {
         let Step { iteration, sample, image, gradient, .. } = at;
         blocked[sample] &= rms(gradient) == 0.0;
-        let mut gradient = gradient.to_vec();
-        jitter.back(&mut gradient, sample, iteration);
+        let gradient = wobble.back(gradient, sample, iteration);
         let state = &mut states[sample];
         let up = waves.pull(&state.values, &gradient);
         state.step(&up, rate, iteration as i32 + 1);
-        waves.image(&state.values, image);
-        if iteration + 1 < iterations {
-            jitter.there(image, sample, iteration + 1);
+        waves.image(&state.values, &mut whole);
+        match iteration + 1 < iterations {
+            true => wobble.there(&whole, sample, iteration + 1, image),
+            false => image.copy_from_slice(&whole),
         }
     })?;
     Ok(Climbed { images, reached, blocked })

@@ -116,7 +116,7 @@ impl<'a, R: Real> Ask<'a, R> {
 
     /// Checks everything that does not depend on the method. Errors: images of another shape, or not finite; classes
     /// out of range, or not one per image; a background of another shape.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let shape = self.graph.input();
         check_images("the input", self.input, shape)?;
         if let Some(background) = self.background {

@@ -26,7 +26,7 @@ use glassbox_engine::layers::{At, Overlap, unpool};
 use glassbox_engine::rules::{Match, RoleKind, Rule};
 use glassbox_engine::{Blocked, Real, RuleSet, View};
 
-pub(super) const OVERLAP: Key = Key {
+pub(crate) const OVERLAP: Key = Key {
     name: "overlap",
     default: "sum",
     help: "what a cell receives that several pooling windows point at: sum, last, max",

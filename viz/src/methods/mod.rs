@@ -23,6 +23,7 @@ pub(crate) mod score;
 mod settings;
 mod smooth;
 mod studio;
+mod wobble;
 
 mod ablation_cam;
 mod activation_maximization;
@@ -57,6 +58,7 @@ mod xgrad_cam;
 
 pub use answer::{Answer, Facts, LayerSum, Residual};
 pub use ask::{Ask, Targets, Unit};
+pub(crate) use deconvnet::OVERLAP;
 pub use settings::{Key, Settings};
 pub use smooth::{Moment, under_noise};
 
@@ -194,7 +196,7 @@ mod tests {
 
     /// Files of this folder that hold no method.
     const SHARED: &str = "answer ask baseline cams fold fourier mod pass paths project relevance residual score settings \
-                          smooth studio";
+                          smooth studio wobble";
 
     #[test]
     fn methods_are_alphabetical_and_every_file_is_listed() {

@@ -130,7 +130,7 @@ impl<'a, R: Real> Pass<'a, R> {
 }
 
 /// Images per batch: a multiple of the engine's lanes that keeps activations within bounds.
-fn batch(graph: &Graph) -> usize {
+pub(crate) fn batch(graph: &Graph) -> usize {
     let values: usize = (0..=graph.nodes().len()).map(|slot| graph.shape(slot).size()).sum();
     [64, 32].into_iter().find(|n| n * values <= ROOM).unwrap_or(16)
 }

@@ -1,0 +1,141 @@
+//! localization: the object found from saliency alone: seeds, a graph cut by colour, the largest piece, its box.
+
+use super::explanation::{caption, panel, pixels};
+use super::{Figure, File, Needs, Scene};
+use crate::color::{KINDS, WHITE};
+use crate::error::{Error, Result};
+use crate::gallery::{Content, Gallery, Panel, Row};
+use crate::methods::{self, Ask, Key, Settings};
+use crate::studies::localization::{Cut, Found, Side, localize};
+use ndarray::{Array3, ArrayView3, Axis, Ix2};
+use serde_json::{Value, json};
+
+pub(super) static FIGURE: Figure = Figure {
+    name: "localization",
+    summary: "the object found from saliency alone: seeds, graph cut, largest piece, box",
+    needs: Needs::Images,
+    keys: &[
+        Key {
+            name: "object",
+            default: "0.95",
+            help: "quantile of saliency above which pixels are taken for the object",
+        },
+        Key {
+            name: "background",
+            default: "0.3",
+            help: "quantile below which they are taken for the background",
+        },
+        Key { name: "smoothness", default: "50", help: "weight of borders between pixels of like colour" },
+    ],
+    draw,
+};
+
+/// Images shown, each a row.
+const MOST: usize = 6;
+
+fn draw(scene: &Scene<'_>, settings: &Settings) -> Result<Vec<File>> {
+    let images = scene.images()?;
+    let count = images.input.dim().0.min(MOST);
+    let input = images.input.slice_axis(Axis(0), (0..count).into()).to_owned();
+    let cut = Cut {
+        object: settings.number("object", 0.0..=1.0)?,
+        background: settings.number("background", 0.0..=1.0)?,
+        smoothness: settings.number("smoothness", 0.0..=1e6)?,
+    };
+    let method = methods::named("saliency")?;
+    let answer = method.run(&Ask::new(scene.graph, scene.params, &input), &Settings::defaults(method))?;
+    let (mut rows, mut list) = (Vec::new(), Vec::new());
+    for n in 0..count {
+        let image = pixels(scene.graph, input.index_axis(Axis(0), n))?;
+        let map = answer.map.index_axis(Axis(0), n).to_owned().into_dimensionality::<Ix2>();
+        let map = map.map_err(|e| Error::shape("saliency", e.to_string(), "report this"))?;
+        let found = localize(image.view(), map.view(), cut);
+        let mut text = caption(scene.graph, images.name(n), images.label(n), Some(&answer.facts[n]));
+        let mut panels = vec![panel("saliency", method.space, &answer, n)];
+        match &found {
+            Ok(found) => {
+                let [rows, columns] = &found.region;
+                text += &format!(
+                    "; found in rows {} to {}, columns {} to {}",
+                    rows.start,
+                    rows.end - 1,
+                    columns.start,
+                    columns.end - 1
+                );
+                panels.extend([seeds(found), sides(found), boxed(image.view(), found)]);
+            }
+            // a map that points at nothing is a finding, too
+            Err(Error::Request { problem, .. }) => text += &format!("; {problem}"),
+            Err(_) => return found.map(|_| Vec::new()),
+        }
+        list.push(entry(images.name(n), answer.facts[n].class, found.ok().as_ref()));
+        rows.push(Row { image, panels, caption: text });
+    }
+    let mut gallery =
+        Gallery::new(format!("Where is it? Found from the saliency of {}", scene.graph.name()), rows);
+    gallery.notes.push(format!(
+        "Seeds: the {:.0} % of pixels that move the class most, and the {:.0} % that move it least. A graph cut by colour \
+         decides the rest (Simonyan et al. 2013); the box is that of the largest piece.",
+        100.0 * (1.0 - cut.object),
+        100.0 * cut.background
+    ));
+    let report = json!({
+        "model": scene.graph.name(), "object": cut.object, "background": cut.background,
+        "smoothness": cut.smoothness, "images": list,
+    });
+    Ok(vec![File::new("localization.png", gallery.draw()?.png()?), File::json("localization.json", &report)])
+}
+
+fn entry(name: &str, class: Option<usize>, found: Option<&Found>) -> Value {
+    let region = found.map(|f| {
+        let [rows, columns] = &f.region;
+        json!({ "rows": [rows.start, rows.end], "columns": [columns.start, columns.end] })
+    });
+    let share =
+        |f: &Found| f.sides.iter().filter(|s| **s == Side::Object).count() as f64 / f.sides.len() as f64;
+    json!({ "image": name, "class": class, "box": region, "share": found.map(share) })
+}
+
+fn seeds(found: &Found) -> Panel {
+    let legend = vec![
+        ("undecided".to_string(), WHITE),
+        ("seed of background".to_string(), KINDS[1]),
+        ("seed of object".to_string(), KINDS[2]),
+    ];
+    let map = found.seeds.mapv(|seed| match seed {
+        None => 0,
+        Some(Side::Background) => 1,
+        Some(_) => 2,
+    });
+    Panel { title: "seeds".into(), content: Content::Kinds { map, legend } }
+}
+
+fn sides(found: &Found) -> Panel {
+    let legend = vec![
+        ("background".to_string(), KINDS[1]),
+        ("smaller pieces".to_string(), KINDS[3]),
+        ("object".to_string(), KINDS[2]),
+    ];
+    let map = found.sides.mapv(|side| match side {
+        Side::Background => 0,
+        Side::Piece => 1,
+        Side::Object => 2,
+    });
+    Panel { title: "after the cut".into(), content: Content::Kinds { map, legend } }
+}
+
+/// The image with the box around the object, in a colour that no grey has.
+fn boxed(image: ArrayView3<'_, f32>, found: &Found) -> Panel {
+    let (channels, h, w) = image.dim();
+    let [rows, columns] = &found.region;
+    let edge = |y: usize, x: usize| {
+        let inside = rows.contains(&y) && columns.contains(&x);
+        inside && (y == rows.start || y + 1 == rows.end || x == columns.start || x + 1 == columns.end)
+    };
+    let orange = [0.9, 0.4, 0.0];
+    let value = |(c, y, x): (usize, usize, usize)| match edge(y, x) {
+        true => orange[c],
+        false => image[[c.min(channels - 1), y, x]],
+    };
+    Panel { title: "box".into(), content: Content::Image(Array3::from_shape_fn((3, h, w), value)) }
+}
