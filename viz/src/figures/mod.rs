@@ -365,15 +365,6 @@ mod tests {
     fn a_scene_without_what_a_figure_needs_is_refused_by_name() {
         let graph = glassbox_engine::graph::models::named("lenet").unwrap();
         let params = graph.init(Default::default(), 1);
-        let scene = Scene {
-            graph: &graph,
-            params: &params,
-            images: None,
-            history: None,
-            confusion: None,
-            dumps: None,
-            layer: None,
-        };
         let scene = Scene::new(&graph, &params);
         for figure in FIGURES.iter().filter(|f| f.needs != Needs::Net) {
             let text = figure.files(&scene, &figure.settings::<&str>(&[]).unwrap()).unwrap_err().to_string();
