@@ -3,11 +3,13 @@
 use crate::array::Blocked;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Keep, Plan};
-use crate::layers::{At, Forward};
+use crate::kernels::planes::{Chain, LONGEST};
+use crate::layers::{At, Forward, switches_mut};
 use crate::params::Params;
 use crate::real::Real;
 use crate::rng;
 use crate::trace::{Inputs, Mode, Trace};
+use std::ops::Range;
 
 /// Runs a net on a batch and returns everything that happened. Errors: an input of another shape.
 pub fn forward<R: Real>(
@@ -68,22 +70,52 @@ pub fn forward_from<R: Real>(
 }
 
 fn run<R: Real>(graph: &Graph, params: &Params<R>, trace: &mut Trace<R>, from: usize) {
-    let (mode, kernels) = (trace.mode, trace.kernels());
-    for (i, node) in graph.nodes().iter().enumerate().skip(from) {
-        let place = trace.place[i + 1];
-        let mut output = std::mem::take(&mut trace.arrays[place]);
-        output.reshape(node.facts.output);
-        R::compute(&*node.layer).forward(Forward {
-            inputs: Inputs { arrays: &trace.arrays, which: &trace.input_places[i] },
-            output: &mut output,
-            saved: &mut trace.saved[i],
-            params: params.of_layer(i),
-            mode,
-            key: rng::key(&node.name),
-            kernels,
-            scratch: &mut trace.scratch,
-        });
-        trace.arrays[place] = output;
+    let mut next = from;
+    while next < graph.nodes().len() {
+        let end = trace.chain_ends[next];
+        if end > next + 1 {
+            run_chain(graph, trace, next..end)
+        } else {
+            run_layer(graph, params, trace, next)
+        }
+        next = end;
+    }
+}
+
+fn run_layer<R: Real>(graph: &Graph, params: &Params<R>, trace: &mut Trace<R>, i: usize) {
+    let (node, place, kernels) = (&graph.nodes()[i], trace.place[i + 1], trace.kernels());
+    let mut output = std::mem::take(&mut trace.arrays[place]);
+    output.reshape(node.facts.output);
+    R::compute(&*node.layer).forward(Forward {
+        inputs: Inputs { arrays: &trace.arrays, which: &trace.input_places[i] },
+        output: &mut output,
+        saved: &mut trace.saved[i],
+        params: params.of_layer(i),
+        mode: trace.mode,
+        key: rng::key(&node.name),
+        kernels,
+        scratch: &mut trace.scratch,
+    });
+    trace.arrays[place] = output;
+}
+
+/// Runs layers that are plane-by-plane steps together, see [`crate::kernels::planes`].
+fn run_chain<R: Real>(graph: &Graph, trace: &mut Trace<R>, layers: Range<usize>) {
+    let kernels = trace.kernels();
+    let mut outputs: [Blocked<R>; LONGEST] = Default::default();
+    for (output, i) in outputs.iter_mut().zip(layers.clone()) {
+        *output = std::mem::take(&mut trace.arrays[trace.place[i + 1]]);
+        output.reshape(graph.shape(i + 1));
+    }
+    let x = trace.arrays[trace.input_places[layers.start][0]].view();
+    let mut chain = Chain::new(x.blocks() * x.shape.c, x.lanes);
+    for (i, (output, saved)) in layers.clone().zip(outputs.iter_mut().zip(&mut trace.saved[layers.clone()])) {
+        let Some(step) = graph.nodes()[i].facts.plane else { unreachable!("a chain is made of steps") };
+        chain = chain.forward(step, output.values_mut(), switches_mut(saved));
+    }
+    chain.run_forward(&kernels.planes, x.data);
+    for (output, i) in outputs.into_iter().zip(layers) {
+        trace.arrays[trace.place[i + 1]] = output;
     }
 }
 

@@ -161,6 +161,8 @@ pub struct Trace<R = f32> {
     pub(crate) place: Vec<usize>,
     /// Slots whose values outlast the forward pass.
     pub(crate) kept: Vec<bool>,
+    /// Per layer, the end of the chain of layers that run plane by plane together.
+    pub(crate) chain_ends: Vec<usize>,
     /// Storage indices of each layer's inputs.
     pub(crate) input_places: Vec<Vec<usize>>,
     /// Saved arrays of each layer, with their names.

@@ -9,11 +9,13 @@ use crate::error::{Error, Result};
 use crate::forward::at;
 use crate::graph::{Graph, Plan};
 use crate::kernels::par;
-use crate::layers::Needs;
+use crate::kernels::planes::Chain;
+use crate::layers::{Needs, switches};
 use crate::params::Params;
 use crate::real::Real;
 use crate::rules::{RoleKind, RuleSet};
 use crate::trace::Trace;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a walk does besides pulling signals down.
@@ -168,7 +170,10 @@ pub fn walk_to<R: Real>(
             gradients.of_layer_mut(i).fill(R::zero());
         }
     }
-    for i in (to..from).rev() {
+    let mut next = from;
+    while next > to {
+        next -= 1;
+        let i = next;
         gather(graph, trace, signals, i + 1, from);
         let node = &graph.nodes()[i];
         if signals.lies[i + 1] == Lies::Nowhere {
@@ -193,12 +198,15 @@ pub fn walk_to<R: Real>(
                 "start at the logits below it, or ask for probabilities explicitly",
             ));
         }
+        let first = chain_start(graph, trace, rules, i, to, to_input);
+        if first < i {
+            pull_chain(graph, trace, signals, first..i + 1);
+            next = first;
+            continue;
+        }
         let at = at(graph, params, trace, i);
         let (low, high) = signals.edges.split_at_mut(i + 1);
-        let signal = match signals.lies[i + 1] {
-            Lies::Edge(layer, input) => high[layer - i - 1][input].view(),
-            _ => signals.sums[i + 1].as_ref().map_or_else(|| unreachable!("a sum lies there"), Blocked::view),
-        };
+        let signal = signal(signals.lies[i + 1], high, &signals.sums, i + 1);
         if let Some(gradients) = gradients.as_deref_mut() {
             at.layer.pull_params(&at, signal, gradients.of_layer_mut(i), &mut signals.scratch);
         }
@@ -206,12 +214,7 @@ pub fn walk_to<R: Real>(
             continue;
         }
         let out = &mut low[i];
-        if out.is_empty() {
-            out.extend(
-                node.inputs.iter().map(|&s| Blocked::zeros(graph.shape(s), trace.batch(), trace.lanes())),
-            );
-        }
-        out.iter_mut().for_each(|array| fit(array, trace));
+        make_edges(out, graph, trace, i);
         match rule {
             Some(rule) => rule.pull(&at, signal, out, &mut signals.scratch)?,
             None => at.layer.pull(&at, signal, out, &mut signals.scratch),
@@ -221,6 +224,71 @@ pub fn walk_to<R: Real>(
         gather(graph, trace, signals, to, from);
     }
     Ok(())
+}
+
+/// The signal at a slot, given the edges of the layers from that slot on.
+fn signal<'a, R: Real>(
+    lies: Lies,
+    edges: &'a [Vec<Blocked<R>>],
+    sums: &'a [Option<Blocked<R>>],
+    slot: usize,
+) -> View<'a, R> {
+    match lies {
+        Lies::Edge(layer, input) => edges[layer - slot][input].view(),
+        _ => sums[slot].as_ref().map_or_else(|| unreachable!("a sum lies there"), Blocked::view),
+    }
+}
+
+/// Room for the signals at the inputs of layer `i`.
+fn make_edges<R: Real>(out: &mut Vec<Blocked<R>>, graph: &Graph, trace: &Trace<R>, i: usize) {
+    if out.is_empty() {
+        let inputs = graph.nodes()[i].inputs.iter();
+        out.extend(inputs.map(|&s| Blocked::zeros(graph.shape(s), trace.batch(), trace.lanes())));
+    }
+    out.iter_mut().for_each(|array| fit(array, trace));
+}
+
+/// The first of the layers up to `i` that can be pulled together with it: plane-by-plane steps that pass by the gradient,
+/// each read by the next alone. Slots below `to` are not wanted, the net's input only with `to_input`.
+fn chain_start<R: Real>(
+    graph: &Graph,
+    trace: &Trace<R>,
+    rules: &RuleSet<R>,
+    i: usize,
+    to: usize,
+    to_input: bool,
+) -> usize {
+    let end = trace.chain_ends[i];
+    let mut first = i;
+    while first > to
+        && trace.chain_ends[first - 1] == end
+        && rules.rule_for(graph, first).is_none()
+        && rules.rule_for(graph, first - 1).is_none()
+        && graph.readers(first).len() == 1
+        && (to_input || graph.nodes()[first - 1].inputs != [0])
+        && check_kept(graph, trace, first - 1, graph.nodes()[first - 1].facts.needs, false).is_ok()
+    {
+        first -= 1;
+    }
+    first
+}
+
+/// Pulls a signal back through layers that are plane-by-plane steps together, see [`crate::kernels::planes`].
+fn pull_chain<R: Real>(graph: &Graph, trace: &Trace<R>, signals: &mut Signals<R>, layers: Range<usize>) {
+    let (low, high) = signals.edges.split_at_mut(layers.end);
+    let signal = signal(signals.lies[layers.end], high, &signals.sums, layers.end);
+    let planes = signal.blocks() * graph.shape(graph.nodes()[layers.start].inputs[0]).c;
+    let mut chain = Chain::new(planes, signal.lanes);
+    for (i, out) in low.iter_mut().enumerate().skip(layers.start).rev() {
+        make_edges(out, graph, trace, i);
+        let Some(step) = graph.nodes()[i].facts.plane else { unreachable!("a chain is made of steps") };
+        let y = trace.arrays[trace.place[i + 1]].values();
+        chain = chain.pull(step, y, switches(&trace.saved[i]), out[0].values_mut());
+    }
+    chain.run_pull(&trace.kernels().planes, signal.data);
+    for slot in layers.start + 1..layers.end {
+        signals.lies[slot] = Lies::Edge(slot, 0);
+    }
 }
 
 /// Refuses a trace that did not keep what the pull-back of layer `i` reads.

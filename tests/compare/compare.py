@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -25,6 +26,7 @@ PEERS = {
     "torch channels_last": ["torch_peer.py", "channels_last"],
     "torch compile": ["torch_peer.py", "compile"],
     "tensorflow": ["tensorflow_peer.py"],
+    "burn": [],
 }
 
 
@@ -33,7 +35,7 @@ class Contestant:
 
     def __init__(self, name, command, threads):
         environment = dict(
-            os.environ, OMP_NUM_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3", PYTHONDONTWRITEBYTECODE="1"
+            os.environ, OMP_NUM_THREADS=str(threads), RAYON_NUM_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3", PYTHONDONTWRITEBYTECODE="1"
         )
         self.name = name
         self.process = subprocess.Popen(
@@ -76,6 +78,17 @@ class Contestant:
         self.process.wait()
 
 
+def burn(folder):
+    """The command of Burn's peer, with the version that was built."""
+    if not folder:
+        raise RuntimeError("start compare.sh, which builds it, or give --burn")
+    folder = pathlib.Path(folder)
+    with open(folder / "Cargo.lock", "rb") as file:
+        packages = tomllib.load(file)["package"]
+    version = next(package["version"] for package in packages if package["name"] == "burn")
+    return [str(folder / "target" / "release" / "burn-peer"), version]
+
+
 def cpu():
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
@@ -96,12 +109,16 @@ def compare(net, options):
     own = Contestant("glassbox", glassbox, options.threads)
     peers = []
     for name in options.peers:
-        script, *arguments = PEERS[name]
         model = ROOT / "engine" / "src" / "graph" / "models" / f"{net}.toml"
-        command = [sys.executable, str(HERE / script), str(model), str(options.batch), str(options.threads), *arguments]
+        sizes = [str(model), str(options.batch), str(options.threads)]
         try:
+            if name == "burn":
+                command = [*burn(options.burn), *sizes]
+            else:
+                script, *arguments = PEERS[name]
+                command = [sys.executable, str(HERE / script), *sizes, *arguments]
             peers.append(Contestant(name, command, options.threads))
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             print(f"SKIPPED {name}: {error}")
     print(f"\n{net}: {'; '.join(f'{c.name}: {c.version}' for c in [own, *peers])}")
     results = {}
@@ -152,6 +169,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=9, help="pairs per peer (default 9)")
     parser.add_argument("--turn", type=float, default=0.5, help="seconds per turn (default 0.5)")
     parser.add_argument("--glassbox", default=str(ROOT / "target" / "release" / "glassbox"), help="the program")
+    parser.add_argument("--burn", metavar="FOLDER", help="the crate made of burn_peer.rs, built (compare.sh makes it)")
     parser.add_argument("--json", help="write all figures to this file too")
     options = parser.parse_args()
     print(f"{cpu()}, {os.cpu_count()} processors; batch {options.batch}, {options.threads} threads; load {load()}")

@@ -1,11 +1,11 @@
 //! Running whole nets: a batch in, a trace and the signals of a walk out.
 
-use crate::compare::blocked;
+use crate::compare::{bits, blocked, shuffled};
 use glassbox_engine::forward::{forward_into, set_input};
 use glassbox_engine::graph::{Graph, Keep, Plan};
 use glassbox_engine::kernels::Isa;
 use glassbox_engine::layers::{BatchNorm, Conv, Dense, Dropout, Flatten, MaxPool, Relu};
-use glassbox_engine::trace::Mode;
+use glassbox_engine::trace::{Mode, Saved};
 use glassbox_engine::{Blocked, Params, Real, RuleSet, Signals, Trace, Walk, walk};
 use ndarray::ArrayD;
 
@@ -20,17 +20,22 @@ pub struct Net<R: Real> {
     pub lanes: usize,
     /// Which activations are kept.
     pub keep: Keep,
+    /// Instruction set.
+    pub isa: Isa,
+    /// Whether every layer runs on its own.
+    pub separate: bool,
 }
 
 impl<R: Real> Net<R> {
     /// A net that keeps everything, in blocks of `lanes`.
     pub fn new(graph: Graph, params: Params<R>, lanes: usize) -> Self {
-        Self { graph, params, lanes, keep: Keep::Everything }
+        Self { graph, params, lanes, keep: Keep::Everything, isa: Isa::detect(), separate: false }
     }
 
     /// Sizes for a batch.
     pub fn plan(&self, n: usize) -> Plan {
-        Plan::with(&self.graph, n, self.lanes, Isa::detect(), self.keep)
+        let plan = Plan::with(&self.graph, n, self.lanes, self.isa, self.keep);
+        if self.separate { plan.separate() } else { plan }
     }
 
     /// Runs a batch as exported.
@@ -55,6 +60,45 @@ impl<R: Real> Net<R> {
         let how = Walk { from, rules, gradients: Some(&mut grads), to_input: true, through_softmax: true };
         walk(&self.graph, &self.params, trace, &mut signals, how).unwrap_or_else(|e| panic!("{e}"));
         (signals, grads)
+    }
+
+    /// Bits of all that a forward pass and a walk from the output store: kept activations, saved arrays, the signal at
+    /// every edge, gradients of parameters.
+    pub fn stored(&self, x: &ArrayD<f64>, mode: Mode, rules: &RuleSet<R>) -> Vec<(String, Vec<u64>)> {
+        let trace = self.forward(x, mode);
+        let (signals, grads) = self.walk(&trace, self.top(), rules, |seed| {
+            let weight = shuffled(&self.graph.output().exported(x.shape()[0]), 2);
+            *seed = blocked(&weight, self.lanes);
+        });
+        let mut stored = vec![("gradients".to_string(), bits(grads.slab()))];
+        for (slot, name) in self.graph.names().iter().enumerate() {
+            stored.extend(trace.slot(slot).ok().map(|a| (format!("activation of {name}"), bits(a.values()))));
+        }
+        for (layer, name, saved) in trace.all_saved() {
+            let values = match saved {
+                Saved::Switches(a) => a.values().iter().map(|&v| u64::from(v)).collect(),
+                Saved::Mask(a) => a.values().iter().map(|&v| u64::from(v)).collect(),
+                Saved::Values(a) => bits(a.values()),
+                Saved::Channels(a) => bits(a),
+            };
+            stored.push((format!("{name} of {layer}"), values));
+        }
+        for (i, node) in self.graph.nodes().iter().enumerate() {
+            let edges = (0..node.inputs.len()).filter_map(|at| signals.edge(i, at));
+            stored.extend(edges.map(|a| (format!("signal below {}", node.name), bits(a.values()))));
+        }
+        stored
+    }
+
+    /// Panics where layers that run together store other bits than layers that run on their own.
+    pub fn check_together(&self, x: &ArrayD<f64>, mode: Mode, rules: &RuleSet<R>) {
+        let run = |separate| Net { separate, ..self.clone() }.stored(x, mode, rules);
+        let (together, apart) = (run(false), run(true));
+        assert_eq!(together.len(), apart.len());
+        for ((what, together), (_, apart)) in together.iter().zip(&apart) {
+            let how = (self.graph.name(), what, self.isa.name(), self.keep, mode);
+            assert!(together == apart, "{how:?} differs from that of layers on their own");
+        }
     }
 
     /// The slot of the output.

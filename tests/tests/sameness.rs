@@ -4,7 +4,8 @@
 
 use glassbox_engine::forward::{forward_into, set_input};
 use glassbox_engine::graph::{Graph, Init, Keep, models};
-use glassbox_engine::layers::{AvgPool, BatchNorm, Conv, Dense, Flatten, Lrn, MaxPool};
+use glassbox_engine::kernels::Isa;
+use glassbox_engine::layers::{Add, AvgPool, BatchNorm, Conv, Dense, Flatten, Lrn, MaxPool, Relu};
 use glassbox_engine::loss::{CrossEntropy, Loss, Targets};
 use glassbox_engine::optim::Method;
 use glassbox_engine::rules::{Gradient, Match};
@@ -242,4 +243,59 @@ fn used_buffers_give_the_bits_of_fresh_ones() {
         }
         assert_eq!(bits(grads.learnable()), bits(fresh_grads.learnable()), "{n} images");
     }
+}
+
+#[test]
+fn layers_that_run_together_store_the_bits_of_layers_on_their_own() {
+    let small_models =
+        ["alexnet-cifar", "cifar-quick", "gap-small", "lenet", "mnist-example", "resnet-small"];
+    let mut graphs: Vec<_> = small_models.iter().map(|name| (models::named(name).unwrap(), 3)).collect();
+    graphs.extend([(small(), 18), (graph("tiny_dag"), 18), (models::named("lenet").unwrap(), 33)]);
+    for (graph, n) in graphs {
+        let x = images(&graph, n, 5);
+        for &isa in Isa::ALL {
+            if !isa.available() {
+                println!("SKIPPED {}: this machine lacks it", isa.name());
+                continue;
+            }
+            // plain loops take long on large nets, and are the same for all
+            if isa == Isa::Portable && graph.macs() > 20_000_000 {
+                continue;
+            }
+            let net = Net { isa, ..net::<f32>(graph.clone(), 16) };
+            net.check_together(&x, TRAIN, &RuleSet::gradient());
+            net.check_together(&x, Mode::Eval, &RuleSet::guided());
+        }
+        let lean = Net { keep: Keep::ForWalk, ..net::<f32>(graph.clone(), 16) };
+        lean.check_together(&x, TRAIN, &RuleSet::gradient());
+    }
+    for lanes in [1, 16] {
+        net::<f64>(small(), lanes).check_together(&images(&small(), 3, 5), TRAIN, &RuleSet::gradient());
+    }
+}
+
+#[test]
+fn chains_are_found_and_end_where_they_must() {
+    // in a chain a signal lies at an edge of every layer; beside it, a fork adds up
+    let graph = Graph::builder("fork", [2, 8, 8])
+        .layer("relu1", Relu)
+        .layer("pool1", MaxPool::new(2))
+        .layer("relu2", Relu)
+        .layer_from("sum", Add, &["pool1", "relu2"])
+        .layer("pool2", AvgPool::new(2))
+        .layer("flatten", Flatten)
+        .layer("relu3", Relu)
+        .layer("fc", Dense::new(3))
+        .build()
+        .unwrap();
+    let x = images(&graph, 5, 2);
+    for keep in [Keep::Everything, Keep::ForWalk] {
+        let net = Net { keep, ..net::<f32>(graph.clone(), 16) };
+        net.check_together(&x, TRAIN, &RuleSet::gradient());
+        net.check_together(&x, TRAIN, &RuleSet::deconvnet());
+    }
+    let nothing = Net { keep: Keep::Nothing, ..net::<f32>(graph, 16) };
+    let separate = Net { separate: true, ..nothing.clone() };
+    let run = |net: &Net<f32>| bits(net.forward(&x, Mode::Eval).output().values());
+    assert_eq!(run(&nothing), run(&separate));
 }

@@ -5,6 +5,7 @@
 //! checked when it is built: all that follows can rely on its shapes.
 
 mod builder;
+mod chains;
 pub mod field;
 pub mod init;
 pub mod models;

@@ -1,6 +1,6 @@
 //! What a forward pass of a given batch holds in memory; from it traces and signals are made, once, and reused.
 
-use super::Graph;
+use super::{Graph, chains};
 use crate::array::{Aligned, Blocked, LANES};
 use crate::kernels::Isa;
 use crate::layers::Batch;
@@ -29,6 +29,8 @@ pub struct Plan {
     kept: Vec<bool>,
     /// Slot of greatest size in each storage.
     largest: Vec<usize>,
+    /// Per layer, the end of the chain of layers that run plane by plane together.
+    chain_ends: Vec<usize>,
 }
 
 impl Plan {
@@ -42,14 +44,22 @@ impl Plan {
     /// A plan with the number of images per block (1 or [`LANES`]) and the instruction set given.
     pub fn with(graph: &Graph, n: usize, lanes: usize, isa: Isa, keep: Keep) -> Self {
         let kept = kept(graph, keep);
-        let (places, largest) = place(graph, &kept);
-        Self { batch: Batch { n, lanes, isa, exact: true }, keep, places, kept, largest }
+        let chain_ends = chains::ends(graph);
+        let (places, largest) = place(graph, &kept, &chain_ends);
+        Self { batch: Batch { n, lanes, isa, exact: true }, keep, places, kept, largest, chain_ends }
     }
 
     /// Without `exact`, convolutions may go by Winograd's transforms where that is faster: sums round otherwise, and
     /// the sum of products that are all zero may be a rounding error. A plan is exact unless told so.
     pub fn exact(mut self, exact: bool) -> Self {
         self.batch.exact = exact;
+        self
+    }
+
+    /// The same plan, but every layer runs on its own over the whole batch. A plan otherwise takes each plane through
+    /// runs of rectifiers, pools and flattening while it is in the cache; both store the same bits.
+    pub fn separate(mut self) -> Self {
+        self.chain_ends = chains::alone(self.chain_ends.len());
         self
     }
 
@@ -73,6 +83,7 @@ impl Plan {
             arrays: self.largest.iter().map(|&slot| Blocked::zeros(graph.shape(slot), n, lanes)).collect(),
             place: self.places.clone(),
             kept: self.kept.clone(),
+            chain_ends: self.chain_ends.clone(),
             input_places: graph
                 .nodes()
                 .iter()
@@ -122,9 +133,11 @@ fn kept(graph: &Graph, keep: Keep) -> Vec<bool> {
         .collect()
 }
 
-/// A storage for each slot: one of its own where it is kept, else one that no live slot uses.
-fn place(graph: &Graph, kept: &[bool]) -> (Vec<usize>, Vec<usize>) {
+/// A storage for each slot: one of its own where it is kept, else one that no live slot uses. The layers of a chain run
+/// together, so that nothing that one of them reads is free before the chain ends.
+fn place(graph: &Graph, kept: &[bool], chain_ends: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let (mut places, mut largest, mut free): (Vec<usize>, Vec<usize>, Vec<usize>) = Default::default();
+    let mut read: Vec<usize> = Vec::new();
     for slot in 0..kept.len() {
         let reused = if kept[slot] { None } else { free.pop() };
         let place = reused.unwrap_or_else(|| {
@@ -135,13 +148,16 @@ fn place(graph: &Graph, kept: &[bool]) -> (Vec<usize>, Vec<usize>) {
             largest[place] = slot;
         }
         places.push(place);
-        // what only this layer still read is free for the next one
+        // what only this layer, or its chain, still read is free for the next one
         let inputs = if slot == 0 { &[][..] } else { &graph.nodes()[slot - 1].inputs[..] };
         for &from in inputs {
             let last = graph.readers(from).iter().all(|&(node, _)| node < slot);
-            if !kept[from] && last && !free.contains(&places[from]) {
-                free.push(places[from]);
+            if !kept[from] && last && !read.contains(&places[from]) {
+                read.push(places[from]);
             }
+        }
+        if slot > 0 && chain_ends[slot - 1] == slot {
+            free.append(&mut read);
         }
     }
     (places, largest)

@@ -7,6 +7,7 @@
 pub mod conv;
 pub mod dense;
 pub mod par;
+pub mod planes;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod simd;
 #[cfg(test)]
@@ -201,6 +202,8 @@ pub struct Kernels<R: 'static> {
     pub dense_pull_weight: DensePullWeight<R>,
     /// Scratch values that the three need at most.
     pub dense_scratch: fn(g: &DenseGeometry) -> usize,
+    /// Steps that see one plane at a time.
+    pub planes: planes::Planes<R>,
 }
 
 macro_rules! portable {
@@ -215,13 +218,14 @@ macro_rules! portable {
             dense_pull: dense::pull,
             dense_pull_weight: dense::pull_weight,
             dense_scratch: dense::scratch,
+            planes: planes::steps::portable::<$real>(),
         }
     };
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! simd {
-    ($isa:ident, $type:ty) => {{
+    ($isa:ident, $type:ty, $planes:expr) => {{
         const EXACT: Kernels<f32> = Kernels {
             isa: Isa::$isa,
             conv_forward: simd::conv::forward::<$type>,
@@ -232,6 +236,7 @@ macro_rules! simd {
             dense_pull: simd::dense::pull::<$type>,
             dense_pull_weight: simd::dense::pull_weight::<$type>,
             dense_scratch: |_| 0,
+            planes: $planes,
         };
         Tables {
             exact: EXACT,
@@ -261,13 +266,13 @@ impl Tables {
 }
 
 #[cfg(target_arch = "aarch64")]
-static NEON: Tables = simd!(Neon, simd::neon::Neon);
+static NEON: Tables = simd!(Neon, simd::neon::Neon, planes::steps::portable::<f32>());
 
 #[cfg(target_arch = "x86_64")]
-static AVX2: Tables = simd!(Avx2, simd::avx2::Avx2);
+static AVX2: Tables = simd!(Avx2, simd::avx2::Avx2, simd::planes::AVX2);
 
 #[cfg(target_arch = "x86_64")]
-static AVX512: Tables = simd!(Avx512, simd::avx512::Avx512);
+static AVX512: Tables = simd!(Avx512, simd::avx512::Avx512, simd::planes::AVX512);
 
 static PORTABLE_F32: Kernels<f32> = portable!(f32);
 static PORTABLE_F64: Kernels<f64> = portable!(f64);

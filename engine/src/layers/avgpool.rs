@@ -6,13 +6,15 @@
 use super::maxpool::{KEYS, half_pad};
 use super::options::{Value, pad_value};
 use super::{
-    At, Compute, Facts, Forward, Key, Kind, Layer, Needs, Role, ShapeError, Sight, in_both_types, maps, slide,
+    At, Compute, Facts, Forward, Key, Kind, Layer, Needs, Role, ShapeError, Sight, forward_planes,
+    in_both_types, maps, pull_planes, slide,
 };
 use crate::array::{Blocked, Shape, View};
-use crate::kernels::{groups, groups_mut, par, with_lanes};
+use crate::kernels::planes::steps::{Cells, average as average_plane, spread as spread_plane};
+use crate::kernels::planes::{Op, Step};
+use crate::kernels::{par, with_lanes};
 use crate::real::Real;
 use crate::window::Window;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Average pooling.
@@ -36,14 +38,9 @@ impl AvgPool {
         self
     }
 
-    /// Input rows or columns of output `o`, and how many the mean divides by.
-    fn cell(&self, axis: usize, o: usize, len: usize) -> (Range<usize>, usize) {
-        let taps = self.window.taps(axis, o, len);
-        let start = self.window.start(axis, o);
-        let first = (start + taps.start as isize) as usize;
-        let end = (start + self.window.kernel[axis] as isize).min((len + self.window.pad_end[axis]) as isize);
-        let count = if self.count_include_pad { (end - start) as usize } else { taps.len() };
-        (first..first + taps.len(), count)
+    fn step(&self, input: Shape, output: Shape) -> Step {
+        let op = Op::AvgPool(self.window, self.count_include_pad);
+        Step { op, input: input.spatial(), output: output.spatial() }
     }
 }
 
@@ -101,7 +98,11 @@ impl Layer for AvgPool {
         half_pad(&self.window).map_err(|e| ShapeError::new(e.problem, e.cure))?;
         let [h, w] = slide(&self.window, shape)?;
         let output = Shape::maps(shape.c, h, w);
-        Ok(Facts { sight: Sight::Window(self.window), ..Facts::plain(output, Needs::NOTHING) })
+        Ok(Facts {
+            sight: Sight::Window(self.window),
+            plane: Some(self.step(shape, output)),
+            ..Facts::plain(output, Needs::NOTHING)
+        })
     }
 
     in_both_types!();
@@ -109,23 +110,17 @@ impl Layer for AvgPool {
 
 impl<R: Real> Compute<R> for AvgPool {
     fn forward(&self, io: Forward<'_, R>) {
-        let x = io.inputs.get(0);
-        average(x, io.output, |axis, o| self.cell(axis, o, x.shape.spatial()[axis]));
+        forward_planes(self.step(io.inputs.get(0).shape, io.output.shape()), io);
     }
 
-    fn pull(&self, _: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], _: &mut [R]) {
-        let size = out[0].shape().spatial();
-        spread(signal, &mut out[0], |axis, o| self.cell(axis, o, size[axis]));
+    fn pull(&self, at: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], _: &mut [R]) {
+        pull_planes(self.step(out[0].shape(), signal.shape), at, signal, &mut out[0]);
     }
 
     fn role(&self) -> Role<'_, R> {
         Role::Average
     }
 }
-
-/// Cells of an output row or column: the inputs that it averages, and the number that it divides by.
-pub(super) trait Cells: Fn(usize, usize) -> (Range<usize>, usize) + Sync + Send {}
-impl<T: Fn(usize, usize) -> (Range<usize>, usize) + Sync + Send> Cells for T {}
 
 /// y = means of x over cells.
 pub(super) fn average<R: Real>(x: View<'_, R>, y: &mut Blocked<R>, cells: impl Cells) {
@@ -137,23 +132,6 @@ pub(super) fn average<R: Real>(x: View<'_, R>, y: &mut Blocked<R>, cells: impl C
     });
 }
 
-fn average_plane<R: Real, const L: usize>(x: &[R], w: usize, y: &mut [R], ow: usize, cells: &impl Cells) {
-    let x = groups::<R, L>(x);
-    for (at, y) in groups_mut::<R, L>(y).iter_mut().enumerate() {
-        let ((rows, tall), (columns, wide)) = (cells(0, at / ow), cells(1, at % ow));
-        let mut sum = [R::zero(); L];
-        for r in rows {
-            for x in &x[r * w..][columns.clone()] {
-                for l in 0..L {
-                    sum[l] += x[l];
-                }
-            }
-        }
-        let count = R::of((tall * wide) as f64);
-        *y = sum.map(|s| s / count);
-    }
-}
-
 /// out = each signal spread evenly over its cell; cells that overlap add.
 pub(super) fn spread<R: Real>(signal: View<'_, R>, out: &mut Blocked<R>, cells: impl Cells) {
     let (lanes, w, ow) = (signal.lanes, out.shape().w, signal.shape.w);
@@ -162,27 +140,4 @@ pub(super) fn spread<R: Real>(signal: View<'_, R>, out: &mut Blocked<R>, cells: 
         let signal = &signal.data[plane * out_plane..][..out_plane];
         with_lanes!(lanes, spread_plane::<R>(signal, ow, out, w, &cells));
     });
-}
-
-fn spread_plane<R: Real, const L: usize>(
-    signal: &[R],
-    ow: usize,
-    out: &mut [R],
-    w: usize,
-    cells: &impl Cells,
-) {
-    let out = groups_mut::<R, L>(out);
-    out.fill([R::zero(); L]);
-    for (at, signal) in groups::<R, L>(signal).iter().enumerate() {
-        let ((rows, tall), (columns, wide)) = (cells(0, at / ow), cells(1, at % ow));
-        let count = R::of((tall * wide) as f64);
-        let share = signal.map(|s| s / count);
-        for r in rows {
-            for out in &mut out[r * w..][columns.clone()] {
-                for l in 0..L {
-                    out[l] += share[l];
-                }
-            }
-        }
-    }
 }

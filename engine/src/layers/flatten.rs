@@ -1,10 +1,11 @@
 //! Flatten: maps [C, H, W] become a vector; its index is c H W + h W + w, and so it lies in memory already.
 
 use super::{
-    At, Compute, Facts, Forward, Kind, Layer, Needs, Role, ShapeError, Sight, in_both_types, pointwise,
-    single,
+    At, Compute, Facts, Forward, Kind, Layer, Needs, Role, ShapeError, Sight, forward_planes, in_both_types,
+    pull_planes, single,
 };
 use crate::array::{Blocked, Shape, View};
+use crate::kernels::planes::{Op, Step};
 use crate::real::Real;
 use std::sync::Arc;
 
@@ -27,21 +28,26 @@ impl Layer for Flatten {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Facts, ShapeError> {
-        let output = Shape::vector(single(inputs)?.size());
+        let shape = single(inputs)?;
+        let facts = Facts::plain(Shape::vector(shape.size()), Needs::NOTHING);
         // each number of the vector sees one cell, but whoever reads the vector reads all of them
-        Ok(Facts { sight: Sight::Whole, ..Facts::plain(output, Needs::NOTHING) })
+        Ok(Facts { sight: Sight::Whole, plane: Some(step(shape)), ..facts })
     }
 
     in_both_types!();
 }
 
+fn step(shape: Shape) -> Step {
+    Step::same(Op::Copy, shape.spatial())
+}
+
 impl<R: Real> Compute<R> for Flatten {
     fn forward(&self, io: Forward<'_, R>) {
-        pointwise::copy(io.inputs.get(0), io.output);
+        forward_planes(step(io.inputs.get(0).shape), io);
     }
 
-    fn pull(&self, _: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], _: &mut [R]) {
-        pointwise::copy(signal, &mut out[0]);
+    fn pull(&self, at: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], _: &mut [R]) {
+        pull_planes(step(out[0].shape()), at, signal, &mut out[0]);
     }
 
     fn role(&self) -> Role<'_, R> {

@@ -6,12 +6,14 @@
 
 use super::options::{OptionError, Value, pad_value};
 use super::{
-    At, Compute, Facts, Forward, Key, Kind, Layer, Needs, Role, ShapeError, Sight, in_both_types, maps, slide,
+    At, Compute, Facts, Forward, Key, Kind, Layer, Needs, Role, ShapeError, Sight, forward_planes,
+    in_both_types, maps, pull_planes, slide,
 };
 use crate::array::{Blocked, Shape, View};
+use crate::kernels::planes::{Op, Step};
 use crate::kernels::{groups, groups_mut, par, with_lanes};
 use crate::real::Real;
-use crate::trace::{Saved, SavedDecl, SavedKind};
+use crate::trace::{SavedDecl, SavedKind};
 use crate::window::Window;
 use std::sync::Arc;
 
@@ -38,6 +40,10 @@ impl MaxPool {
     pub fn pad(mut self, pad: usize) -> Self {
         (self.window.pad, self.window.pad_end) = ([pad; 2], [pad; 2]);
         self
+    }
+
+    fn step(&self, input: Shape, output: Shape) -> Step {
+        Step { op: Op::MaxPool(self.window), input: input.spatial(), output: output.spatial() }
     }
 }
 
@@ -102,6 +108,7 @@ impl Layer for MaxPool {
         Ok(Facts {
             saved: vec![SavedDecl { name: "switches", kind: SavedKind::Switches(output) }],
             sight: Sight::Window(self.window),
+            plane: Some(self.step(shape, output)),
             ..Facts::plain(output, Needs::NOTHING)
         })
     }
@@ -111,68 +118,15 @@ impl Layer for MaxPool {
 
 impl<R: Real> Compute<R> for MaxPool {
     fn forward(&self, io: Forward<'_, R>) {
-        let x = io.inputs.get(0);
-        let Saved::Switches(switches) = &mut io.saved[0] else { unreachable!("max-pool saves switches") };
-        let lanes = x.lanes;
-        let output = io.output.shape();
-        let (in_plane, out_plane) = (x.shape.plane() * lanes, output.plane() * lanes);
-        let size = x.shape.spatial();
-        par::chunks2(
-            io.output.values_mut(),
-            out_plane,
-            switches.values_mut(),
-            out_plane,
-            |plane, y, switches| {
-                let x = &x.data[plane * in_plane..][..in_plane];
-                with_lanes!(lanes, pool::<R>(&self.window, size, output.w, x, y, switches));
-            },
-        );
+        forward_planes(self.step(io.inputs.get(0).shape, io.output.shape()), io);
     }
 
     fn pull(&self, at: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], _: &mut [R]) {
-        unpool(signal, at.saved[0].switches(), Overlap::Sum, &mut out[0]);
+        pull_planes(self.step(out[0].shape(), signal.shape), at, signal, &mut out[0]);
     }
 
     fn role(&self) -> Role<'_, R> {
         Role::Select
-    }
-}
-
-/// Pools one plane of L images.
-fn pool<R: Real, const L: usize>(
-    window: &Window,
-    [h, w]: [usize; 2],
-    ow: usize,
-    x: &[R],
-    y: &mut [R],
-    switches: &mut [u32],
-) {
-    let x = groups::<R, L>(x);
-    let rows_of =
-        groups_mut::<R, L>(y).chunks_exact_mut(ow).zip(groups_mut::<u32, L>(switches).chunks_exact_mut(ow));
-    for (i, (y, switches)) in rows_of.enumerate() {
-        let rows = window.taps(0, i, h);
-        let top = (window.start(0, i) + rows.start as isize) as usize;
-        for (j, (y, switches)) in y.iter_mut().zip(switches).enumerate() {
-            let columns = window.taps(1, j, w);
-            let left = (window.start(1, j) + columns.start as isize) as usize;
-            let mut best = x[top * w + left];
-            let mut place = [(top * w + left) as u32; L];
-            for r in top..top + rows.len() {
-                for c in left..left + columns.len() {
-                    let (x, here) = (&x[r * w + c], (r * w + c) as u32);
-                    for l in 0..L {
-                        // NaN is greater than every number, and the first of several wins; no branch, so that all images
-                        // of a block are compared at once
-                        let wins = (x[l] > best[l]) | (x[l].is_nan() & !best[l].is_nan());
-                        best[l] = if wins { x[l] } else { best[l] };
-                        place[l] = if wins { here } else { place[l] };
-                    }
-                }
-            }
-            *y = best;
-            *switches = place;
-        }
     }
 }
 
@@ -220,6 +174,7 @@ fn scatter<R: Real, const L: usize>(signal: &[R], switches: &[u32], overlap: Ove
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::planes::steps;
     use ndarray::{Array4, array};
 
     fn pooled(layer: MaxPool, x: &Array4<f64>) -> (Array4<f64>, Array4<u32>) {
@@ -229,14 +184,9 @@ mod tests {
         for (x, (mut y, mut s)) in x.outer_iter().zip(y.outer_iter_mut().zip(s.outer_iter_mut())) {
             for ((x, mut y), mut s) in x.outer_iter().zip(y.outer_iter_mut()).zip(s.outer_iter_mut()) {
                 let x = x.as_standard_layout().to_owned();
-                pool::<f64, 1>(
-                    &layer.window,
-                    [h, w],
-                    ow,
-                    x.as_slice().unwrap(),
-                    y.as_slice_mut().unwrap(),
-                    s.as_slice_mut().unwrap(),
-                );
+                let step = Step { op: Op::MaxPool(layer.window), input: [h, w], output: [oh, ow] };
+                let (x, y) = (x.as_slice().unwrap(), y.as_slice_mut().unwrap());
+                steps::forward::<f64>(&step, 1, x, y, s.as_slice_mut().unwrap());
             }
         }
         (y, s)

@@ -56,6 +56,7 @@ pub use softsign::Softsign;
 pub use tanh::Tanh;
 
 use crate::array::{Blocked, Shape, View};
+use crate::kernels::planes::{Chain, Step};
 use crate::kernels::{Isa, Kernels};
 use crate::params::{ParamDecl, ParamViews, ParamViewsMut};
 use crate::real::Real;
@@ -141,12 +142,23 @@ pub struct Facts {
     pub sight: Sight,
     /// What its pull-back reads.
     pub needs: Needs,
+    /// What it does to one plane, where it looks at one at a time and no more is to be known than a kernel can be told:
+    /// such layers in a row go plane by plane through all of them.
+    pub plane: Option<Step>,
 }
 
 impl Facts {
     /// Facts of a layer without parameters that looks at one place at a time.
     pub fn plain(output: Shape, needs: Needs) -> Self {
-        Self { output, params: Vec::new(), saved: Vec::new(), macs: 0, sight: Sight::Point, needs }
+        Self {
+            output,
+            params: Vec::new(),
+            saved: Vec::new(),
+            macs: 0,
+            sight: Sight::Point,
+            needs,
+            plane: None,
+        }
     }
 }
 
@@ -378,6 +390,37 @@ macro_rules! in_both_types {
     };
 }
 pub(crate) use in_both_types;
+
+/// The switches, where they are all that a layer saves.
+pub(crate) fn switches<R: Real>(saved: &[Saved<R>]) -> Option<&[u32]> {
+    match saved {
+        [Saved::Switches(switches)] => Some(switches.values()),
+        _ => None,
+    }
+}
+
+/// The switches, to be written, where they are all that a layer saves.
+pub(crate) fn switches_mut<R: Real>(saved: &mut [Saved<R>]) -> Option<&mut [u32]> {
+    match saved {
+        [Saved::Switches(switches)] => Some(switches.values_mut()),
+        _ => None,
+    }
+}
+
+/// Runs a layer that is one plane-by-plane step.
+fn forward_planes<R: Real>(step: Step, io: Forward<'_, R>) {
+    let x = io.inputs.get(0);
+    let chain = Chain::new(x.blocks() * x.shape.c, x.lanes);
+    let chain = chain.forward(step, io.output.values_mut(), switches_mut(io.saved));
+    chain.run_forward(&io.kernels.planes, x.data);
+}
+
+/// The pull-back of such a layer.
+fn pull_planes<R: Real>(step: Step, at: &At<'_, R>, signal: View<'_, R>, out: &mut Blocked<R>) {
+    let chain = Chain::new(signal.blocks() * out.shape().c, signal.lanes);
+    let chain = chain.pull(step, at.output.data, switches(at.saved), out.values_mut());
+    chain.run_pull(&at.kernels.planes, signal.data);
+}
 
 /// The kind of that name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

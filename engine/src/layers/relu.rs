@@ -1,7 +1,11 @@
 //! Rectifier: y = max(x, 0); y' = 1 above zero, 0 at and below. NaN passes through.
 
-use super::{At, Compute, Facts, Forward, Kind, Layer, Needs, Role, ShapeError, in_both_types, pointwise};
+use super::{
+    At, Compute, Facts, Forward, Kind, Layer, Needs, Role, ShapeError, forward_planes, in_both_types,
+    pointwise, pull_planes,
+};
 use crate::array::{Blocked, Shape, View};
+use crate::kernels::planes::{Op, Step};
 use crate::real::Real;
 use std::sync::Arc;
 
@@ -24,19 +28,24 @@ impl Layer for Relu {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Facts, ShapeError> {
-        pointwise::facts(inputs, Needs::OUTPUT)
+        let facts = pointwise::facts(inputs, Needs::OUTPUT)?;
+        Ok(Facts { plane: Some(step(facts.output)), ..facts })
     }
 
     in_both_types!();
 }
 
+fn step(shape: Shape) -> Step {
+    Step::same(Op::Rectify, shape.spatial())
+}
+
 impl<R: Real> Compute<R> for Relu {
     fn forward(&self, io: Forward<'_, R>) {
-        pointwise::forward(io, |x| if x < R::zero() { R::zero() } else { x });
+        forward_planes(step(io.output.shape()), io);
     }
 
     fn pull(&self, at: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], _: &mut [R]) {
-        pointwise::pull(signal, at.output, &mut out[0], |s, y| if y > R::zero() { s } else { R::zero() });
+        pull_planes(step(signal.shape), at, signal, &mut out[0]);
     }
 
     fn role(&self) -> Role<'_, R> {

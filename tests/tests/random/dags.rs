@@ -3,6 +3,7 @@
 
 use crate::property;
 use glassbox_engine::graph::{Graph, GraphBuilder, Init, Keep};
+use glassbox_engine::kernels::Isa;
 use glassbox_engine::layers::{
     Add, AvgPool, BatchNorm, Concat, Conv, Dense, Elu, Flatten, Layer, MaxPool, Relu, Tanh,
 };
@@ -168,6 +169,22 @@ fn random_graphs_survive_their_text_and_any_way_of_keeping() {
             (bits(grads.learnable()), signals.at("input").ok().map(|x| bits(x.values())))
         };
         assert_eq!(walk(&everything, &trace), walk(&for_walk, &lean), "{text}");
+        Ok(())
+    });
+}
+
+#[test]
+fn random_graphs_store_the_same_bits_together_and_layer_by_layer() {
+    property(96, wishes(), |(wishes, input)| {
+        let graph = grow(&wishes, input);
+        let x = shuffled(&graph.input().exported(5), 7);
+        for &isa in Isa::ALL.iter().filter(|isa| isa.available()) {
+            for keep in [Keep::Everything, Keep::ForWalk] {
+                let params = graph.init::<f32>(Init::He, 1);
+                let net = Net { keep, isa, ..Net::new(graph.clone(), params, 16) };
+                net.check_together(&x, TRAIN, &RuleSet::gradient());
+            }
+        }
         Ok(())
     });
 }

@@ -142,6 +142,8 @@ pub mod neon;
 pub mod outer;
 pub mod pack;
 pub mod peak;
+#[cfg(target_arch = "x86_64")]
+pub mod planes;
 pub mod single;
 pub mod winograd;
 

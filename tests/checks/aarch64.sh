@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Builds the engine for aarch64 and runs the tests of its kernels, NEON among them, in qemu's user mode.
+#
+#   tests/checks/aarch64.sh [words in names of tests]     (default: kernels::)
+#
+# Needs the standard library for aarch64-unknown-linux-gnu (rustup target add aarch64-unknown-linux-gnu, or Debian's
+# libstd-rust-dev:arm64), a linker (Debian's gcc-aarch64-linux-gnu) and qemu-aarch64 (Debian's qemu-user). On an aarch64
+# machine `cargo test` runs the same tests.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+target=aarch64-unknown-linux-gnu
+need() {
+    echo "SKIPPED $1"
+    exit 0
+}
+[ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ] ||
+    need "no standard library for $target: rustup target add $target"
+command -v aarch64-linux-gnu-gcc >/dev/null || need "no linker aarch64-linux-gnu-gcc"
+command -v qemu-aarch64 >/dev/null || need "no qemu-aarch64"
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+cargo test --release --target "$target" -p glassbox-engine --lib --features parallel -- --nocapture "${@:-kernels::}"
