@@ -301,10 +301,26 @@ mod tests {
     }
 
     #[test]
+    fn keys_stay_within_the_width_of_their_chart() {
+        let one = |n| Series {
+            name: format!("image {n} of a class with a name"),
+            points: vec![(0.0, 0.0)],
+            thin: false,
+        };
+        let chart = Chart { series: (0..5).map(one).collect(), ..Chart::default() };
+        let (keys, height) = keys(&chart);
+        assert_eq!(keys.len(), 5);
+        assert!(height >= 20.0 && keys.last().is_some_and(|k| k.2 == height));
+        for (i, x, _) in keys {
+            assert!(x + 34.0 + width(&chart.series[i].name, PLAIN.size, false) <= PANEL.0 - INSET.0);
+        }
+    }
+
+    #[test]
     fn points_land_where_the_axes_say() {
         let series = vec![Series { name: "a".into(), points: vec![(0.0, 0.0), (10.0, 2.0)], thin: false }];
         let chart = Chart { series, ..Chart::default() };
-        let panel = Panel::new(&chart, 0.0, 0.0);
+        let panel = Panel::new(&chart, 0.0, 0.0, 0.0);
         let (left, top, right, bottom) = panel.box_();
         assert_eq!(panel.place((0.0, 0.0)), (left, bottom));
         assert!(
