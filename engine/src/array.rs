@@ -4,12 +4,12 @@
 //! images, which is plain NCHW. Storage starts at a 64-byte boundary. The last block of a batch that is no multiple
 //! of L is padded with images that nobody may read: they enter no statistic, no loss and no picture.
 
+pub use crate::kernels::LANES;
+pub use crate::kernels::aligned::Aligned;
 use crate::real::Real;
 use ndarray::{Array4, ArrayD, ArrayView3, ArrayView4, ArrayViewD, Axis, ShapeBuilder};
 use std::fmt;
-
-/// Images side by side in one block of a batch.
-pub const LANES: usize = 16;
+use std::ops::Range;
 
 /// Shape of one image's array: channels, height, width; `flat` marks vectors, shown as `[c]` and exported as [N, C].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -59,68 +59,6 @@ impl Shape {
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.flat { write!(f, "{}", self.c) } else { write!(f, "{}x{}x{}", self.c, self.h, self.w) }
-    }
-}
-
-/// A fixed-size buffer that starts at a 64-byte boundary.
-pub struct Aligned<T> {
-    data: Vec<T>,
-    start: usize,
-    len: usize,
-}
-
-impl<T: Copy + Default> Aligned<T> {
-    /// `len` zeros.
-    pub fn zeros(len: usize) -> Self {
-        if len == 0 {
-            return Self::default();
-        }
-        let spare = 64 / size_of::<T>().max(1);
-        let data = vec![T::default(); len + spare];
-        // The vector is never grown, so its storage stays where it is and the offset stays right.
-        let start = data.as_ptr().align_offset(64).min(spare);
-        Self { data, start, len }
-    }
-
-    /// A copy of `values`.
-    pub fn from_slice(values: &[T]) -> Self {
-        let mut out = Self::zeros(values.len());
-        out.copy_from_slice(values);
-        out
-    }
-}
-
-impl<T> Default for Aligned<T> {
-    fn default() -> Self {
-        Self { data: Vec::new(), start: 0, len: 0 }
-    }
-}
-
-impl<T> std::ops::Deref for Aligned<T> {
-    type Target = [T];
-    fn deref(&self) -> &[T] {
-        &self.data[self.start..self.start + self.len]
-    }
-}
-
-impl<T> std::ops::DerefMut for Aligned<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.data[self.start..self.start + self.len]
-    }
-}
-
-impl<T: Clone> Clone for Aligned<T> {
-    fn clone(&self) -> Self {
-        let mut data = self.data.clone();
-        let start = data.as_ptr().align_offset(64).min(data.len() - self.len);
-        data[start..start + self.len].clone_from_slice(self);
-        Self { data, start, len: self.len }
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Aligned<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Aligned({} values)", self.len)
     }
 }
 
@@ -203,6 +141,19 @@ impl<T: Copy + Default> Blocked<T> {
             self.n,
             self.data.len()
         );
+    }
+
+    /// Lets `part` stand for `blocks`, of `len` values of storage each, alone: see [`Aligned::lend`].
+    pub(crate) fn lend(&mut self, blocks: Range<usize>, len: usize, part: &mut Self) {
+        (part.shape, part.lanes) = (self.shape, self.lanes);
+        part.n = self.n.min(blocks.end * self.lanes) - blocks.start * self.lanes;
+        self.data.lend(blocks.start * len..blocks.end * len, &mut part.data);
+    }
+
+    /// Ends a loan; the batch is empty then.
+    pub(crate) fn give_back(&mut self) {
+        self.n = 0;
+        self.data.give_back();
     }
 
     /// Shape of one image.

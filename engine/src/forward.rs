@@ -48,7 +48,11 @@ pub fn set_input<R: Real>(graph: &Graph, trace: &mut Trace<R>, input: &Blocked<R
 /// Runs a net on the input that lies in the trace, and overwrites the rest of it. Allocates nothing.
 pub fn forward_into<R: Real>(graph: &Graph, params: &Params<R>, mode: Mode, trace: &mut Trace<R>) {
     trace.mode = mode;
-    run(graph, params, trace, 0);
+    if trace.split() > 1 {
+        trace.apart(|part| run(graph, params, part, 0));
+    } else {
+        run(graph, params, trace, 0);
+    }
 }
 
 /// Runs only the layers after slot `from`, in evaluation, on what lies in the trace at that slot and at the earlier
@@ -93,6 +97,7 @@ fn run_layer<R: Real>(graph: &Graph, params: &Params<R>, trace: &mut Trace<R>, i
         params: params.of_layer(i),
         mode: trace.mode,
         key: rng::key(&node.name),
+        first: trace.first,
         kernels,
         scratch: &mut trace.scratch,
     });

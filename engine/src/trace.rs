@@ -2,8 +2,10 @@
 
 use crate::array::{Blocked, Shape, View};
 use crate::error::{Error, Result};
+use crate::kernels::par;
 use crate::real::Real;
 use ndarray::ArrayD;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The name under which a trace holds the net's input.
@@ -74,6 +76,27 @@ impl<R: Real> Saved<R> {
             Self::Switches(a) => a.set_batch(n),
             Self::Mask(a) => a.set_batch(n),
             Self::Values(a) => a.set_batch(n),
+            Self::Channels(_) => {}
+        }
+    }
+
+    /// Lets `part`, of the same kind, stand for some blocks alone; what the whole batch shares is not lent.
+    fn lend(&mut self, blocks: Range<usize>, part: &mut Self) {
+        match (self, part) {
+            (Self::Switches(whole), Self::Switches(part)) => {
+                whole.lend(blocks, whole.view().block_len(), part)
+            }
+            (Self::Mask(whole), Self::Mask(part)) => whole.lend(blocks, whole.view().block_len(), part),
+            (Self::Values(whole), Self::Values(part)) => whole.lend(blocks, whole.view().block_len(), part),
+            (whole, _) => unreachable!("{whole:?} is one for the whole batch"),
+        }
+    }
+
+    fn give_back(&mut self) {
+        match self {
+            Self::Switches(a) => a.give_back(),
+            Self::Mask(a) => a.give_back(),
+            Self::Values(a) => a.give_back(),
             Self::Channels(_) => {}
         }
     }
@@ -150,6 +173,11 @@ impl<'a, R: Real> Inputs<'a, R> {
     }
 }
 
+/// Part `i` of `count` of `blocks` blocks, all of about the same length.
+pub(crate) fn part_of(blocks: usize, count: usize, i: usize) -> Range<usize> {
+    blocks * i / count..blocks * (i + 1) / count
+}
+
 /// Every array of one forward pass, by name. Slot 0 is the net's input, slot i + 1 the output of layer i.
 #[derive(Clone, Debug)]
 pub struct Trace<R = f32> {
@@ -173,9 +201,55 @@ pub struct Trace<R = f32> {
     pub(crate) mode: Mode,
     pub(crate) isa: crate::kernels::Isa,
     pub(crate) exact: bool,
+    /// Place of the first image in the batch of which this is a part; 0 for a whole batch.
+    pub(crate) first: usize,
+    /// Values of storage per block, of each storage.
+    pub(crate) block_lens: Vec<usize>,
+    /// Where parts of the batch go through the whole net side by side, a trace for each, at most one a block, which holds
+    /// nothing between passes.
+    pub(crate) parts: Vec<Trace<R>>,
 }
 
 impl<R: Real> Trace<R> {
+    /// How many parts of this batch, runs of whole blocks, go through the whole net side by side, one a thread; 1 where
+    /// the batch is not split.
+    pub(crate) fn split(&self) -> usize {
+        if self.parts.is_empty() { 1 } else { par::threads().min(self.output().view().blocks()).max(1) }
+    }
+
+    /// Runs `job(part)` on each part of this batch; what a job writes into its part lies in this trace afterwards.
+    pub(crate) fn apart(&mut self, job: impl Fn(&mut Trace<R>) + Sync + Send) {
+        let count = self.split();
+        let mut parts = self.lend(count);
+        par::apart(&mut parts[..count], |_, part| job(part));
+        self.take_back(parts);
+    }
+
+    /// `count` traces that stand for parts of this one, which nobody may touch before [`Trace::take_back`].
+    pub(crate) fn lend(&mut self, count: usize) -> Vec<Trace<R>> {
+        let mut parts = std::mem::take(&mut self.parts);
+        let (all, lanes) = (self.output().view().blocks(), self.lanes());
+        for (i, part) in parts[..count].iter_mut().enumerate() {
+            let blocks = part_of(all, count, i);
+            let arrays = self.arrays.iter_mut().zip(&self.block_lens).zip(&mut part.arrays);
+            arrays.for_each(|((whole, &len), part)| whole.lend(blocks.clone(), len, part));
+            let saved = self.saved.iter_mut().flatten().zip(part.saved.iter_mut().flatten());
+            saved.for_each(|(whole, part)| whole.lend(blocks.clone(), part));
+            (part.mode, part.first) = (self.mode, blocks.start * lanes);
+        }
+        parts
+    }
+
+    /// Ends what [`Trace::lend`] began.
+    pub(crate) fn take_back(&mut self, mut parts: Vec<Trace<R>>) {
+        self.mode = parts[0].mode;
+        for part in &mut parts {
+            part.arrays.iter_mut().for_each(Blocked::give_back);
+            part.saved.iter_mut().flatten().for_each(Saved::give_back);
+        }
+        self.parts = parts;
+    }
+
     /// Images in the batch.
     pub fn batch(&self) -> usize {
         self.arrays[self.place[0]].batch()

@@ -10,11 +10,11 @@ use crate::forward::at;
 use crate::graph::{Graph, Plan};
 use crate::kernels::par;
 use crate::kernels::planes::Chain;
-use crate::layers::{Needs, switches};
+use crate::layers::{Batch, Needs, switches};
 use crate::params::Params;
 use crate::real::Real;
 use crate::rules::{RoleKind, RuleSet};
-use crate::trace::Trace;
+use crate::trace::{Trace, part_of};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub struct Signals<R = f32> {
     /// Per slot, where its signal lies.
     lies: Vec<Lies>,
     scratch: Aligned<R>,
+    /// Where parts of the batch go through the whole net side by side, signals for each, which hold nothing between walks.
+    parts: Vec<Signals<R>>,
 }
 
 /// Where the signal of a slot lies.
@@ -61,13 +63,19 @@ impl Plan {
     /// Room for a walk; arrays are allocated when a walk first reaches them, and then reused.
     pub fn signals<R: Real>(&self, graph: &Graph) -> Signals<R> {
         let slots = graph.nodes().len() + 1;
-        Signals {
+        let room = |batch: Batch| Signals {
             names: graph.names().clone(),
             edges: vec![Vec::new(); graph.nodes().len()],
             sums: vec![None; slots],
             lies: vec![Lies::Nowhere; slots],
-            scratch: Aligned::zeros(crate::graph::scratch::<R>(graph, self.batch())),
+            scratch: Aligned::zeros(crate::graph::scratch::<R>(graph, batch)),
+            parts: Vec::new(),
+        };
+        let mut signals = room(self.batch());
+        if self.splits() {
+            signals.parts = (0..self.batch().blocks()).map(|_| room(self.batch())).collect();
         }
+        signals
     }
 }
 
@@ -77,6 +85,93 @@ impl<R: Real> Signals<R> {
         let seed = room(&mut self.sums[slot], graph, trace, slot);
         seed.fill(R::zero());
         seed
+    }
+
+    /// How many parts of the trace's batch go through the net side by side, forward and back; 1 where it is not split.
+    pub(crate) fn split(&self, trace: &Trace<R>) -> usize {
+        if self.parts.is_empty() { 1 } else { trace.split() }
+    }
+
+    /// Runs `job(its first image, trace of a part, signals of the part, out[i])` for a training step on each of `out.len()`
+    /// parts of the batch, side by side: the job runs forward and walks from slot `from`, by the gradient and not to the
+    /// input. What it writes lies in the whole arrays afterwards. Only where [`Signals::split`] gives that many.
+    pub(crate) fn apart<T: Send>(
+        &mut self,
+        graph: &Graph,
+        trace: &mut Trace<R>,
+        from: usize,
+        out: &mut [T],
+        job: impl Fn(usize, &mut Trace<R>, &mut Signals<R>, &mut T) + Sync + Send,
+    ) {
+        for (i, node) in graph.nodes().iter().enumerate() {
+            if node.inputs.iter().any(|&slot| slot != 0) {
+                make_edges(&mut self.edges[i], graph, trace, i);
+            }
+        }
+        for slot in 0..self.sums.len() {
+            if slot == from || graph.readers(slot).len() > 1 {
+                room(&mut self.sums[slot], graph, trace, slot);
+            }
+        }
+        let count = out.len();
+        let mut parts = self.lend(trace.output().view().blocks(), count);
+        let mut traces = trace.lend(count);
+        par::apart3((&mut traces[..count], &mut parts[..count], out), |_, trace, signals, out| {
+            job(trace.first, trace, signals, out);
+        });
+        trace.take_back(traces);
+        self.take_back(parts);
+    }
+
+    /// `count` signals that stand for parts of these.
+    fn lend(&mut self, blocks: usize, count: usize) -> Vec<Signals<R>> {
+        let mut parts = std::mem::take(&mut self.parts);
+        for (i, part) in parts[..count].iter_mut().enumerate() {
+            let blocks = part_of(blocks, count, i);
+            for (whole, part) in self.edges.iter_mut().zip(&mut part.edges) {
+                part.resize_with(whole.len(), Blocked::default);
+                let pairs = whole.iter_mut().zip(part);
+                pairs.for_each(|(whole, part)| whole.lend(blocks.clone(), whole.view().block_len(), part));
+            }
+            for (whole, part) in self.sums.iter_mut().zip(&mut part.sums) {
+                let Some(whole) = whole else { continue };
+                whole.lend(blocks.clone(), whole.view().block_len(), part.get_or_insert_default());
+            }
+        }
+        parts
+    }
+
+    /// Ends what [`Signals::lend`] began; the signals lie where those of the parts did.
+    fn take_back(&mut self, mut parts: Vec<Signals<R>>) {
+        self.lies.copy_from_slice(&parts[0].lies);
+        for part in &mut parts {
+            part.edges.iter_mut().flatten().for_each(Blocked::give_back);
+            part.sums.iter_mut().flatten().for_each(Blocked::give_back);
+        }
+        self.parts = parts;
+    }
+
+    /// Writes the gradients of all parameters, after a walk that did not; zeros where it did not come.
+    ///
+    /// Errors: the plan did not keep an array that is read.
+    pub(crate) fn pull_params(
+        &mut self,
+        graph: &Graph,
+        params: &Params<R>,
+        trace: &Trace<R>,
+        gradients: &mut Params<R>,
+    ) -> Result<()> {
+        for (i, node) in graph.nodes().iter().enumerate().rev().filter(|(_, n)| !n.facts.params.is_empty()) {
+            if self.lies[i + 1] == Lies::Nowhere {
+                gradients.of_layer_mut(i).fill(R::zero());
+                continue;
+            }
+            check_kept(graph, trace, i, node.facts.needs, true)?;
+            let at = at(graph, params, trace, i);
+            let signal = signal(self.lies[i + 1], &self.edges[i + 1..], &self.sums, i + 1);
+            at.layer.pull_params(&at, signal, gradients.of_layer_mut(i), &mut self.scratch);
+        }
+        Ok(())
     }
 
     /// The signal at a slot: the sum over all its readers. `None` where the walk did not come.

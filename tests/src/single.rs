@@ -119,6 +119,7 @@ impl<R: Real> Single<R> {
             params: self.params.of_layer(0),
             mode: self.setting.mode,
             key: 77,
+            first: 0,
             kernels: R::kernels(self.setting.isa, true),
             scratch: &mut vec![R::nan(); self.scratch],
         });

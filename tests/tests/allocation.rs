@@ -1,6 +1,6 @@
 //! A training step allocates nothing once its buffers are there: counted by an allocator that counts.
 //!
-//! One test, alone in its program: the counter is the whole process's.
+//! One test, alone in its program: the counter is the whole process's, for the threads that train.
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 #![allow(unsafe_code)] // an allocator cannot be written without
 
@@ -14,28 +14,38 @@ use glassbox_tests::compare::{blocked, shuffled};
 use glassbox_tests::nets::small;
 use glassbox_tests::stepper::Stepper;
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Counting;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
+thread_local! {
+    /// Whether this thread's allocations count: those of the threads that train, not of whatever else the process does.
+    static TRAINS: Cell<bool> = const { Cell::new(false) };
+}
+
+fn count() {
+    COUNT.fetch_add(usize::from(TRAINS.get()), Ordering::Relaxed);
+}
+
 // SAFETY: every call goes to the system's allocator unchanged, so its guarantees hold.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: the caller's contract is the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -103,9 +113,12 @@ fn trainer(model: &str) -> usize {
 
 #[test]
 fn a_training_step_allocates_nothing_after_the_first_few() {
+    TRAINS.set(true);
     assert_eq!(counted(|step| drop(std::hint::black_box(vec![step]))), 20, "the counter counts");
+    TRAINS.set(false);
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.broadcast(|_| TRAINS.set(true));
         pool.install(|| {
             for name in Method::NAMES {
                 assert_eq!(parts(Method::named(name).unwrap()), 0, "{name}, {threads} threads");
@@ -113,5 +126,6 @@ fn a_training_step_allocates_nothing_after_the_first_few() {
             assert_eq!(parts(Method::Sgd { momentum: 0.9, nesterov: true }), 0);
             assert_eq!(trainer("lenet"), 0, "the trainer, {threads} threads");
         });
+        pool.broadcast(|_| TRAINS.set(false));
     }
 }

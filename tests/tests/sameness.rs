@@ -5,12 +5,13 @@
 use glassbox_engine::forward::{forward_into, set_input};
 use glassbox_engine::graph::{Graph, Init, Keep, models};
 use glassbox_engine::kernels::Isa;
-use glassbox_engine::layers::{Add, AvgPool, BatchNorm, Conv, Dense, Flatten, Lrn, MaxPool, Relu};
+use glassbox_engine::layers::{Add, AvgPool, BatchNorm, Conv, Dense, Dropout, Flatten, Lrn, MaxPool, Relu};
 use glassbox_engine::loss::{CrossEntropy, Loss, Targets};
 use glassbox_engine::optim::Method;
 use glassbox_engine::rules::{Gradient, Match};
-use glassbox_engine::trace::Mode;
-use glassbox_engine::{Blocked, Params, Real, RuleSet, Signals};
+use glassbox_engine::trace::{Mode, Saved};
+use glassbox_engine::train::{Recipe, Trainer};
+use glassbox_engine::{Blocked, Params, Plan, Real, RuleSet, Signals};
 use glassbox_fixtures::graph;
 use glassbox_tests::compare::{bits, blocked, error, shuffled, wide};
 use glassbox_tests::nets::{Net, small};
@@ -60,6 +61,61 @@ fn threads_change_no_bit_of_fifty_steps() {
             assert!(trained(threads, method) == one, "{threads} threads, {method:?}");
         }
     }
+}
+
+/// Everything that a trainer holds after a few steps: costs, parameters, activations, masks and switches, signals.
+fn learned(threads: usize, graph: &Graph) -> Vec<Vec<u64>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let recipe = Recipe { batch: 55, ..Recipe::default() };
+        let mut trainer = Trainer::new(graph.clone(), graph.init(Init::He, 4), recipe).unwrap();
+        let mut costs = Vec::new();
+        for (step, n) in [55, 55, 20, 9, 55].into_iter().enumerate() {
+            let x = blocked::<f32>(&images(graph, n, step), 16);
+            let (input, classes) = trainer.batch_mut(n);
+            input.values_mut().copy_from_slice(x.values());
+            classes.iter_mut().enumerate().for_each(|(i, k)| *k = (i * 7 + step) as u32 % 5);
+            costs.push(trainer.learn(0.02).unwrap().total.to_bits());
+        }
+        let mut held = vec![costs, bits(trainer.params().slab())];
+        for (slot, name) in graph.names().iter().enumerate() {
+            held.push(bits(trainer.trace().activation(name).unwrap().values()));
+            held.extend(trainer.signals().slot(slot).map(|signal| bits(signal.values())));
+        }
+        for (_, _, saved) in trainer.trace().all_saved() {
+            held.push(match saved {
+                Saved::Switches(a) => a.values().iter().map(|&v| v.into()).collect(),
+                Saved::Mask(a) => a.values().iter().map(|&v| v.into()).collect(),
+                other => panic!("{other:?}"),
+            });
+        }
+        held
+    })
+}
+
+#[test]
+fn a_thread_a_part_of_the_batch_gives_the_bits_of_the_whole() {
+    let fork = Graph::builder("fork", [2, 9, 8])
+        .layer("conv1", Conv::new(6, 3).pad(1))
+        .layer("relu1", Relu)
+        .layer("drop1", Dropout { p: 0.3 })
+        .layer("conv2", Conv::new(6, 3).pad(1))
+        .layer_from("sum", Add, &["conv2", "relu1"])
+        .layer("pool", MaxPool::new(3).stride(2))
+        .layer("flatten", Flatten)
+        .layer("drop2", Dropout { p: 0.5 })
+        .layer("fc", Dense::new(5))
+        .build()
+        .unwrap();
+    for graph in [fork, models::named("lenet").unwrap()] {
+        assert!(Plan::new(&graph, 55, Keep::Everything).splits());
+        let whole = learned(1, &graph);
+        for threads in [2, 3, 8] {
+            assert!(learned(threads, &graph) == whole, "{}, {threads} threads", graph.name());
+        }
+    }
+    // a batch's own statistics tie its images together
+    assert!(!Plan::new(&small(), 55, Keep::Everything).splits());
 }
 
 #[test]

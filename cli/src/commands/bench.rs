@@ -251,6 +251,7 @@ impl Room {
             params: at.params,
             mode: at.mode,
             key: rng::key(at.name),
+            first: 0,
             kernels: at.kernels,
             scratch: &mut self.scratch,
         });

@@ -31,7 +31,13 @@ pub struct Plan {
     largest: Vec<usize>,
     /// Per layer, the end of the chain of layers that run plane by plane together.
     chain_ends: Vec<usize>,
+    /// Whether parts of a batch go through the whole net side by side.
+    splits: bool,
 }
+
+/// Most values per image of all activations of a net through which parts of a batch go side by side: there, splitting the
+/// work of every layer costs more than what the threads save by it.
+const SMALL: usize = 1 << 15;
 
 impl Plan {
     /// A plan for batches of up to `n` images, in blocks of [`LANES`] (of 1 for a single image), on the fastest
@@ -46,7 +52,9 @@ impl Plan {
         let kept = kept(graph, keep);
         let chain_ends = chains::ends(graph);
         let (places, largest) = place(graph, &kept, &chain_ends);
-        Self { batch: Batch { n, lanes, isa, exact: true }, keep, places, kept, largest, chain_ends }
+        let batch = Batch { n, lanes, isa, exact: true };
+        let splits = batch.blocks() > 1 && lanes > 1 && small(graph);
+        Self { batch, keep, places, kept, largest, chain_ends, splits }
     }
 
     /// Without `exact`, convolutions may go by Winograd's transforms where that is faster: sums round otherwise, and
@@ -57,8 +65,10 @@ impl Plan {
     }
 
     /// The same plan, but every layer runs on its own over the whole batch. A plan otherwise takes each plane through
-    /// runs of rectifiers, pools and flattening while it is in the cache; both store the same bits.
+    /// runs of rectifiers, pools and flattening while it is in the cache, and gives each thread a part of the batch to take
+    /// through the whole of a small net; all store the same bits.
     pub fn separate(mut self) -> Self {
+        self.splits = false;
         self.chain_ends = chains::alone(self.chain_ends.len());
         self
     }
@@ -73,9 +83,23 @@ impl Plan {
         self.keep
     }
 
+    /// Whether parts of a batch go through the whole net side by side, see [`Plan::separate`].
+    pub fn splits(&self) -> bool {
+        self.splits
+    }
+
     /// Room for a forward pass.
     pub fn trace<R: Real>(&self, graph: &Graph) -> Trace<R> {
-        let Batch { n, lanes, isa, exact } = self.batch;
+        let mut trace = self.room(graph, self.batch.n);
+        if self.splits {
+            trace.parts = (0..self.batch.blocks()).map(|_| self.room(graph, 0)).collect();
+        }
+        trace
+    }
+
+    /// Arrays for `n` images, and scratch for the whole batch.
+    fn room<R: Real>(&self, graph: &Graph, n: usize) -> Trace<R> {
+        let Batch { lanes, isa, exact, .. } = self.batch;
         let saved =
             |node: &super::Node| node.facts.saved.iter().map(|s| Saved::new(s.kind, n, lanes)).collect();
         Trace {
@@ -99,6 +123,9 @@ impl Plan {
             mode: Mode::Eval,
             isa,
             exact,
+            first: 0,
+            block_lens: self.largest.iter().map(|&slot| graph.shape(slot).size() * lanes).collect(),
+            parts: Vec::new(),
         }
     }
 
@@ -116,6 +143,12 @@ pub(crate) fn scratch<R: Real>(graph: &Graph, batch: Batch) -> usize {
         R::compute(&*node.layer).scratch(&shapes, batch)
     };
     graph.nodes().iter().map(need).max().unwrap_or(0)
+}
+
+/// Whether parts of a batch are better taken through the whole net side by side.
+fn small(graph: &Graph) -> bool {
+    let values: usize = (0..=graph.nodes().len()).map(|slot| graph.shape(slot).size()).sum();
+    values <= SMALL && graph.nodes().iter().all(|node| !node.facts.mixes)
 }
 
 fn kept(graph: &Graph, keep: Keep) -> Vec<bool> {

@@ -7,7 +7,7 @@
 //! and back.
 
 use super::{ConvGeometry, groups, groups_mut, par};
-use crate::array::LANES;
+use crate::kernels::LANES;
 use crate::real::Real;
 
 /// Forward. See [`super::ConvForward`].

@@ -5,7 +5,7 @@
 
 use super::conv::{bias as bias_gradient, fold};
 use super::{DenseGeometry, groups, groups_mut, par};
-use crate::array::LANES;
+use crate::kernels::LANES;
 use crate::real::Real;
 
 /// Inputs per job of the data gradient.

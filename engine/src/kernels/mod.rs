@@ -4,6 +4,7 @@
 //! instruction set, whose sums are of products of an input and a weight each, and one that may transform both first
 //! (Winograd), which takes fewer multiplications and rounds otherwise. Everything else is written once over lanes of L images and left to the compiler to vectorise.
 
+pub mod aligned;
 pub mod conv;
 pub mod dense;
 pub mod par;
@@ -15,6 +16,9 @@ mod tests;
 
 use crate::error::{Error, Result};
 use crate::window::Window;
+
+/// Images side by side in one block of a batch.
+pub const LANES: usize = 16;
 
 /// An instruction set that kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,7 +131,7 @@ impl ConvGeometry {
     }
 
     fn check<R>(&self, x: &[R], weight: &[R], y: &[R]) {
-        assert!(self.lanes == 1 || self.lanes == crate::array::LANES);
+        assert!(self.lanes == 1 || self.lanes == LANES);
         assert_eq!(
             (x.len(), weight.len(), y.len()),
             (self.input_len(), self.weight_len(), self.output_len()),
@@ -302,7 +306,7 @@ macro_rules! with_lanes {
     ($lanes:expr, $function:ident::<$real:ty>($($argument:expr),* $(,)?)) => {
         match $lanes {
             1 => $function::<$real, 1>($($argument),*),
-            _ => $function::<$real, { $crate::array::LANES }>($($argument),*),
+            _ => $function::<$real, { $crate::kernels::LANES }>($($argument),*),
         }
     };
 }

@@ -73,6 +73,7 @@ impl Layer for BatchNorm {
                 decl("num_batches_tracked", &[], ParamRole::Count),
             ],
             saved: vec![saved("mean"), saved("var"), saved("rstd")],
+            mixes: true,
             ..Facts::plain(shape, Needs::INPUTS)
         })
     }

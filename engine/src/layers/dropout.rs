@@ -82,9 +82,9 @@ impl<R: Real> Compute<R> for Dropout {
             mask.fill(1);
             return pointwise::copy(x, io.output);
         };
-        let (len, scale, key) = (x.block_len(), R::of(1.0 / (1.0 - self.p)), io.key);
+        let (len, scale, key, first) = (x.block_len(), R::of(1.0 / (1.0 - self.p)), io.key, io.first);
         par::chunks2(io.output.values_mut(), len, mask.values_mut(), len, |block, y, mask| {
-            self.draw(block * x.lanes, x.lanes, x.real_lanes(block), [seed, step, key], mask);
+            self.draw(first + block * x.lanes, x.lanes, x.real_lanes(block), [seed, step, key], mask);
             for ((y, &x), &mask) in y.iter_mut().zip(&x.data[block * len..]).zip(mask.iter()) {
                 *y = if mask == 1 { x * scale } else { R::zero() };
             }

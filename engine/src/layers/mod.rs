@@ -145,6 +145,8 @@ pub struct Facts {
     /// What it does to one plane, where it looks at one at a time and no more is to be known than a kernel can be told:
     /// such layers in a row go plane by plane through all of them.
     pub plane: Option<Step>,
+    /// Whether the images of a batch see each other in training; what they do not share, blocks of them can do apart.
+    pub mixes: bool,
 }
 
 impl Facts {
@@ -158,6 +160,7 @@ impl Facts {
             sight: Sight::Point,
             needs,
             plane: None,
+            mixes: false,
         }
     }
 }
@@ -292,6 +295,8 @@ pub struct Forward<'a, R: Real> {
     pub mode: Mode,
     /// Key of the layer's own random streams.
     pub key: u64,
+    /// Place of the first image in the batch that the net runs on, of which this may be a part.
+    pub first: usize,
     /// The kernels to use.
     pub kernels: &'static Kernels<R>,
     /// Scratch, at least as large as [`Compute::scratch`] says.

@@ -4,7 +4,7 @@
 //! With a weight w_k for each class it is -sum_k w_k q_k log p_k, and the mean of a batch is the sum over its images
 //! divided by the sum of the weights of their classes: PyTorch's definition.
 
-use super::{Cost, Loss, Targets, check_classes, top_class};
+use super::{Loss, Targets, Whole, check_classes, in_groups, top_class};
 use crate::array::{Blocked, View};
 use crate::error::{Error, Result};
 use crate::real::Real;
@@ -26,24 +26,35 @@ pub struct WeightedCrossEntropy {
 }
 
 impl<R: Real> Loss<R> for CrossEntropy {
-    fn cost(
+    fn part(
         &self,
         logits: View<'_, R>,
         targets: Targets<'_, R>,
+        whole: Whole,
         seed: Option<&mut Blocked<R>>,
-    ) -> Result<Cost> {
-        cost(self.smoothing, None, logits, targets, seed)
+        sums: &mut dyn FnMut(f64),
+    ) -> Result<usize> {
+        part(self.smoothing, None, logits, targets, whole, seed, sums)
     }
 }
 
 impl<R: Real> Loss<R> for WeightedCrossEntropy {
-    /// The total is the weighted mean times the number of images, so that [`Cost::mean`] gives the weighted mean.
-    fn cost(
+    /// The weights of the classes of all images; 0 only where every class of the batch has weight 0, and so no gradient.
+    fn whole(&self, images: usize, targets: Targets<'_, R>) -> Result<Whole> {
+        let weigh = |&k: &u32| self.weights.get(k as usize).copied().unwrap_or(0.0);
+        let sum: f64 = classes(targets)?.iter().map(weigh).sum();
+        Ok(Whole { images, weight: sum.max(f64::MIN_POSITIVE) })
+    }
+
+    /// The total is the weighted mean times the number of images, so that its mean over images gives the weighted mean.
+    fn part(
         &self,
         logits: View<'_, R>,
         targets: Targets<'_, R>,
+        whole: Whole,
         seed: Option<&mut Blocked<R>>,
-    ) -> Result<Cost> {
+        sums: &mut dyn FnMut(f64),
+    ) -> Result<usize> {
         let (given, classes) = (self.weights.len(), logits.shape.size());
         if given != classes || self.weights.iter().any(|w| !w.is_finite() || *w < 0.0) {
             return Err(Error::request(
@@ -51,20 +62,29 @@ impl<R: Real> Loss<R> for WeightedCrossEntropy {
                 "give one finite number of at least 0 for each class",
             ));
         }
-        cost(self.smoothing, Some(&self.weights), logits, targets, seed)
+        part(self.smoothing, Some(&self.weights), logits, targets, whole, seed, sums)
     }
 }
 
-fn cost<R: Real>(
+fn classes<R: Real>(targets: Targets<'_, R>) -> Result<&[u32]> {
+    match targets {
+        Targets::Classes(classes) => Ok(classes),
+        Targets::Values(_) => {
+            Err(Error::request("cross-entropy needs classes", "use the loss mse for other targets"))
+        }
+    }
+}
+
+fn part<R: Real>(
     smoothing: f64,
     weights: Option<&[f64]>,
     logits: View<'_, R>,
     targets: Targets<'_, R>,
+    whole: Whole,
     mut seed: Option<&mut Blocked<R>>,
-) -> Result<Cost> {
-    let Targets::Classes(classes) = targets else {
-        return Err(Error::request("cross-entropy needs classes", "use the loss mse for other targets"));
-    };
+    sums: &mut dyn FnMut(f64),
+) -> Result<usize> {
+    let classes = classes(targets)?;
     check_classes(logits, classes)?;
     if let Some(seed) = seed.as_deref_mut() {
         seed.fill(R::zero());
@@ -72,38 +92,33 @@ fn cost<R: Real>(
     let (lanes, len, count) = (logits.lanes, logits.block_len(), logits.shape.size());
     let even = smoothing / count as f64;
     let weight = |k: usize| weights.map_or(1.0, |w| w[k]);
-    // what the images count for together; 0 only where every class of the batch has weight 0, and so no gradient
-    let whole = match weights {
-        Some(_) => classes.iter().map(|&k| weight(k as usize)).sum::<f64>().max(f64::MIN_POSITIVE),
-        None => logits.n as f64,
-    };
-    let mut cost = Cost { images: logits.n, ..Cost::default() };
-    for (i, &class) in classes.iter().enumerate() {
+    let scale = if weights.is_some() { whole.images as f64 / whole.weight } else { 1.0 };
+    let mut correct = 0;
+    in_groups(logits.n, sums, |i| {
+        let class = classes[i];
         let first = i / lanes * len + i % lanes;
         let image = logits.data[first..].iter().step_by(lanes).take(count);
         let max = image.clone().map(|v| v.wide()).fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = image.clone().map(|v| (v.wide() - max).exp()).sum();
         let log_sum = max + sum.ln();
         let target = |k: usize| weight(k) * if k == class as usize { 1.0 - smoothing + even } else { even };
-        cost.total += image
+        let cost = image
             .clone()
             .enumerate()
             .filter(|&(k, _)| target(k) != 0.0)
             .map(|(k, v)| target(k) * (log_sum - v.wide()))
             .sum::<f64>();
-        cost.correct += usize::from(top_class(logits, i) == class as usize);
+        correct += usize::from(top_class(logits, i) == class as usize);
         if let Some(seed) = seed.as_deref_mut() {
             let mass = if weights.is_some() { (0..count).map(target).sum() } else { 1.0 };
             let seed = seed.values_mut()[first..].iter_mut().step_by(lanes);
             for ((k, v), seed) in image.enumerate().zip(seed) {
-                *seed = R::of((mass * (v.wide() - log_sum).exp() - target(k)) / whole);
+                *seed = R::of((mass * (v.wide() - log_sum).exp() - target(k)) / whole.weight);
             }
         }
-    }
-    if weights.is_some() {
-        cost.total *= logits.n as f64 / whole;
-    }
-    Ok(cost)
+        cost * scale
+    });
+    Ok(correct)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod mse;
 pub use cross_entropy::{CrossEntropy, WeightedCrossEntropy};
 pub use mse::MeanSquaredError;
 
-use crate::array::{Blocked, View};
+use crate::array::{Blocked, LANES, View};
 use crate::error::{Error, Result};
 use crate::real::Real;
 use std::fmt::Debug;
@@ -53,8 +53,34 @@ impl Cost {
     }
 }
 
+/// What a batch counts for: the part of it that a loss is given is divided by the whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Whole {
+    /// Images of the whole batch.
+    pub images: usize,
+    /// The sum of their weights; their number where all count alike.
+    pub weight: f64,
+}
+
 /// A loss.
 pub trait Loss<R: Real>: Debug + Send + Sync {
+    /// What the images of a batch count for together. Errors: targets that the loss cannot weigh.
+    fn whole(&self, images: usize, _: Targets<'_, R>) -> Result<Whole> {
+        Ok(Whole { images, weight: images as f64 })
+    }
+
+    /// Hands the cost of each group of [`LANES`] images of a part of a batch to `sums`, in order, and returns how many
+    /// images were right (see [`Cost`]); where `seed` is given it becomes the gradient of the batch's *mean* loss with
+    /// respect to the part's logits. Errors: targets that do not fit the logits.
+    fn part(
+        &self,
+        logits: View<'_, R>,
+        targets: Targets<'_, R>,
+        whole: Whole,
+        seed: Option<&mut Blocked<R>>,
+        sums: &mut dyn FnMut(f64),
+    ) -> Result<usize>;
+
     /// The batch's cost; where `seed` is given it becomes the gradient of the *mean* loss with respect to the logits.
     /// Errors: targets that do not fit the logits.
     fn cost(
@@ -62,7 +88,19 @@ pub trait Loss<R: Real>: Debug + Send + Sync {
         logits: View<'_, R>,
         targets: Targets<'_, R>,
         seed: Option<&mut Blocked<R>>,
-    ) -> Result<Cost>;
+    ) -> Result<Cost> {
+        let mut total = 0.0;
+        let whole = self.whole(logits.n, targets)?;
+        let correct = self.part(logits, targets, whole, seed, &mut |sum| total += sum)?;
+        Ok(Cost { total, images: logits.n, correct })
+    }
+}
+
+/// Hands over the sums of groups of [`LANES`] images, so that parts of a batch add up to the same bits as all of it.
+fn in_groups(images: usize, sums: &mut dyn FnMut(f64), mut cost: impl FnMut(usize) -> f64) {
+    for first in (0..images).step_by(LANES) {
+        sums((first..(first + LANES).min(images)).map(&mut cost).sum());
+    }
 }
 
 /// Names of the losses.

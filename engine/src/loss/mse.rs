@@ -1,7 +1,7 @@
 //! Mean squared error: the mean over images and outputs of (y - t)^2, PyTorch's definition; classes become one-hot
 //! vectors. The seed is 2 (y - t)/(N K).
 
-use super::{Cost, Loss, Targets, check_classes, top_class};
+use super::{Loss, Targets, Whole, check_classes, in_groups, top_class};
 use crate::array::{Blocked, View};
 use crate::error::{Error, Result};
 use crate::real::Real;
@@ -11,12 +11,14 @@ use crate::real::Real;
 pub struct MeanSquaredError;
 
 impl<R: Real> Loss<R> for MeanSquaredError {
-    fn cost(
+    fn part(
         &self,
         logits: View<'_, R>,
         targets: Targets<'_, R>,
+        whole: Whole,
         mut seed: Option<&mut Blocked<R>>,
-    ) -> Result<Cost> {
+        sums: &mut dyn FnMut(f64),
+    ) -> Result<usize> {
         match targets {
             Targets::Classes(classes) => check_classes(logits, classes)?,
             Targets::Values(values)
@@ -33,9 +35,10 @@ impl<R: Real> Loss<R> for MeanSquaredError {
             seed.fill(R::zero());
         }
         let (lanes, len, count) = (logits.lanes, logits.block_len(), logits.shape.size());
-        let mut cost = Cost { images: logits.n, ..Cost::default() };
-        for i in 0..logits.n {
+        let mut correct = 0;
+        in_groups(logits.n, sums, |i| {
             let first = i / lanes * len + i % lanes;
+            let mut cost = 0.0;
             for k in 0..count {
                 let at = first + k * lanes;
                 let target = match targets {
@@ -43,15 +46,16 @@ impl<R: Real> Loss<R> for MeanSquaredError {
                     Targets::Values(values) => values.data[at].wide(),
                 };
                 let error = logits.data[at].wide() - target;
-                cost.total += error * error / count as f64;
+                cost += error * error / count as f64;
                 if let Some(seed) = seed.as_deref_mut() {
-                    seed.values_mut()[at] = R::of(2.0 * error / (logits.n * count) as f64);
+                    seed.values_mut()[at] = R::of(2.0 * error / (whole.images * count) as f64);
                 }
             }
             if let Targets::Classes(classes) = targets {
-                cost.correct += usize::from(top_class(logits, i) == classes[i] as usize);
+                correct += usize::from(top_class(logits, i) == classes[i] as usize);
             }
-        }
-        Ok(cost)
+            cost
+        });
+        Ok(correct)
     }
 }

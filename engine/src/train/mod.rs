@@ -9,9 +9,11 @@ mod evaluate;
 mod guard;
 mod observe;
 pub mod probe;
+mod recipe;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, Place, Standing};
 pub use evaluate::{Evaluation, evaluate};
 pub use observe::{Epoch, Event, Every, Flow, Observer, Progress};
-pub use trainer::{LossKind, Recipe, Trainer};
+pub use recipe::{LossKind, Recipe};
+pub use trainer::Trainer;

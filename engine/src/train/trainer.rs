@@ -2,15 +2,14 @@
 
 use super::guard;
 use super::observe::{Epoch, Event, Flow, Observer, Progress};
-use super::{Checkpoint, Evaluation, Place, Standing, evaluate};
+use super::{Checkpoint, Evaluation, Place, Recipe, Standing, evaluate};
 use crate::array::{Blocked, LANES};
 use crate::data::{Dataset, Loader};
 use crate::error::{Error, Result};
 use crate::forward::{fold_statistics, forward_into};
-use crate::graph::{Graph, Keep, Plan};
-use crate::kernels::Isa;
-use crate::loss::{Cost, CrossEntropy, Loss, MeanSquaredError, Targets, WeightedCrossEntropy};
-use crate::optim::{Method, Optimizer, Plateau, Schedule, clip_norm};
+use crate::graph::{Graph, Plan};
+use crate::loss::{Cost, Loss, Targets};
+use crate::optim::{Optimizer, clip_norm};
 use crate::params::Params;
 use crate::rules::RuleSet;
 use crate::trace::{Mode, Trace};
@@ -18,126 +17,18 @@ use crate::walk::{Signals, Walk, walk};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Which loss a run minimises.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LossKind {
-    /// Cross-entropy with label smoothing.
-    CrossEntropy {
-        /// Share of the target spread evenly over all classes.
-        smoothing: f64,
-    },
-    /// Mean squared error against one-hot vectors.
-    MeanSquaredError,
+/// What became of a part of a batch that went through the net on its own.
+#[derive(Debug)]
+struct Outcome {
+    /// Images that were right.
+    correct: Result<usize>,
+    /// The cost of each of its blocks.
+    sums: Vec<f64>,
 }
 
-impl LossKind {
-    /// The loss itself.
-    pub fn build(self) -> Box<dyn Loss<f32>> {
-        match self {
-            Self::CrossEntropy { smoothing } => Box::new(CrossEntropy { smoothing }),
-            Self::MeanSquaredError => Box::new(MeanSquaredError),
-        }
-    }
-}
-
-/// How a net is trained.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
-    /// Passes over the training set.
-    pub epochs: u64,
-    /// Images per step; the last step of an epoch takes what is left.
-    pub batch: usize,
-    /// Optimiser.
-    pub method: Method,
-    /// Base learning rate.
-    pub lr: f64,
-    /// Weight decay.
-    pub weight_decay: f64,
-    /// Learning rate over the run.
-    pub schedule: Schedule,
-    /// Lowers the learning rate further when the test loss (without test set, the training loss) stays where it is.
-    pub plateau: Option<Plateau>,
-    /// Largest norm of all gradients together.
-    pub clip: Option<f64>,
-    /// Loss.
-    pub loss: LossKind,
-    /// How much each class counts in training; empty for all alike. Evaluation is not weighted.
-    pub class_weights: Vec<f64>,
-    /// Seed of order, augmentation and dropout.
-    pub seed: u64,
-    /// Which activations outlast a step; observers of traces need everything.
-    pub keep: Keep,
-    /// Instruction set of the kernels.
-    pub isa: Isa,
-    /// Whether convolutions keep to the direct kernels, see [`Plan::exact`].
-    pub exact: bool,
-}
-
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            epochs: 5,
-            batch: 64,
-            method: Method::Sgd { momentum: 0.9, nesterov: false },
-            lr: 0.05,
-            weight_decay: 0.0,
-            schedule: Schedule::OneCycle,
-            plateau: None,
-            clip: None,
-            loss: LossKind::CrossEntropy { smoothing: 0.0 },
-            class_weights: Vec::new(),
-            seed: 1,
-            keep: Keep::Everything,
-            isa: Isa::detect(),
-            exact: false,
-        }
-    }
-}
-
-impl Recipe {
-    /// Checks the recipe against a net. Errors: a batch or rate that trains nothing, a loss that does not fit the net's
-    /// last layer.
-    pub fn check(&self, graph: &Graph) -> Result<()> {
-        let bad = |what: &str, cure: &str| Err(Error::request(what, cure));
-        if self.batch == 0 {
-            return bad("batch 0 trains nothing", "give at least 1 image per step");
-        }
-        if !self.lr.is_finite() || self.lr <= 0.0 {
-            return bad(&format!("learning rate {} is not positive", self.lr), "try 0.01");
-        }
-        if matches!(self.loss, LossKind::CrossEntropy { .. }) && graph.logits() != graph.nodes().len() {
-            let last = &graph.nodes()[graph.nodes().len() - 1];
-            return Err(Error::layer(
-                last.name.as_str(),
-                "cross-entropy takes logits, but the net ends in a softmax",
-                "remove this layer; predictions apply a softmax themselves",
-            ));
-        }
-        let (given, classes) = (self.class_weights.len(), graph.output().size());
-        let fit = given == classes && self.class_weights.iter().all(|w| w.is_finite() && *w >= 0.0);
-        if given > 0 && !fit {
-            return bad(
-                &format!("{given} class weights, {:?}, do not fit {classes} classes", self.class_weights),
-                "give one finite number of at least 0 for each class",
-            );
-        }
-        if given > 0 && self.loss == LossKind::MeanSquaredError {
-            return bad(
-                "class weights need cross-entropy, not mse",
-                "leave them out, or choose the other loss",
-            );
-        }
-        Ok(())
-    }
-
-    /// The loss that training minimises.
-    fn training_loss(&self) -> Box<dyn Loss<f32>> {
-        match self.loss {
-            LossKind::CrossEntropy { smoothing } if !self.class_weights.is_empty() => {
-                Box::new(WeightedCrossEntropy { smoothing, weights: self.class_weights.clone() })
-            }
-            plain => plain.build(),
-        }
+impl Outcome {
+    fn new(blocks: usize) -> Self {
+        Self { correct: Ok(0), sums: Vec::with_capacity(blocks) }
     }
 }
 
@@ -154,6 +45,8 @@ pub struct Trainer {
     trace: Trace<f32>,
     signals: Signals<f32>,
     targets: Vec<u32>,
+    /// What became of each part of a batch.
+    outcomes: Vec<Outcome>,
     place: Place,
 }
 
@@ -171,6 +64,7 @@ impl Trainer {
             trace: plan.trace(&graph),
             signals: plan.signals(&graph),
             targets: vec![0; recipe.batch],
+            outcomes: (0..plan.batch().blocks()).map(|_| Outcome::new(plan.batch().blocks())).collect(),
             place: Place::default(),
             graph,
             params,
@@ -245,18 +139,9 @@ impl Trainer {
     /// One step on the batch that lies in [`Trainer::batch_mut`]. Allocates nothing after the first.
     /// Errors: targets out of range; values that are not finite.
     pub fn learn(&mut self, lr: f64) -> Result<Cost> {
-        let targets = &self.targets[..self.trace.batch()];
         let mode = Mode::Train { seed: self.recipe.seed, step: self.place.step };
-        forward_into(&self.graph, &self.params, mode, &mut self.trace);
-        let from = self.graph.nodes().len();
-        let seed = self.signals.seed_mut(&self.graph, &self.trace, from);
-        let cost = self.loss.cost(self.trace.output().view(), Targets::Classes(targets), Some(seed))?;
-        if !cost.total.is_finite() {
-            return Err(guard::find(&self.graph, &self.params, &self.trace, self.place.step));
-        }
-        let gradients = Some(&mut self.gradients);
-        let how = Walk { from, rules: &self.rules, gradients, to_input: false, through_softmax: true };
-        walk(&self.graph, &self.params, &self.trace, &mut self.signals, how)?;
+        let parts = self.signals.split(&self.trace);
+        let cost = if parts > 1 { self.descend_apart(mode, parts) } else { self.descend(mode) }?;
         guard::check_gradients(&self.gradients, self.place.step)?;
         if let Some(limit) = self.recipe.clip {
             clip_norm(self.gradients.learnable_mut(), limit);
@@ -266,6 +151,58 @@ impl Trainer {
         self.place.step += 1;
         self.place.cost.add(cost);
         Ok(cost)
+    }
+
+    /// Forward, loss and walk with the whole batch. Errors: as [`Trainer::learn`].
+    fn descend(&mut self, mode: Mode) -> Result<Cost> {
+        let targets = Targets::Classes(&self.targets[..self.trace.batch()]);
+        forward_into(&self.graph, &self.params, mode, &mut self.trace);
+        let from = self.graph.nodes().len();
+        let seed = self.signals.seed_mut(&self.graph, &self.trace, from);
+        let cost = self.loss.cost(self.trace.output().view(), targets, Some(seed))?;
+        self.check(cost)?;
+        let how = Walk { gradients: Some(&mut self.gradients), ..training_walk(from, &self.rules) };
+        walk(&self.graph, &self.params, &self.trace, &mut self.signals, how)?;
+        Ok(cost)
+    }
+
+    /// The same, each of some parts of the batch by itself, then the gradients of the parameters over all of it: the work
+    /// of a small net is split once and not in every layer. The same bits. Errors: as [`Trainer::learn`].
+    fn descend_apart(&mut self, mode: Mode, parts: usize) -> Result<Cost> {
+        let (graph, params, rules, loss) = (&self.graph, &self.params, &self.rules, &*self.loss);
+        let from = graph.nodes().len();
+        let targets = &self.targets[..self.trace.batch()];
+        let whole = loss.whole(targets.len(), Targets::Classes(targets))?;
+        let run = |first: usize, trace: &mut Trace<f32>, signals: &mut Signals<f32>, sums: &mut Vec<f64>| {
+            forward_into(graph, params, mode, trace);
+            let targets = Targets::Classes(&targets[first..][..trace.batch()]);
+            let seed = signals.seed_mut(graph, trace, from);
+            let correct =
+                loss.part(trace.output().view(), targets, whole, Some(seed), &mut |sum| sums.push(sum))?;
+            walk(graph, params, trace, signals, training_walk(from, rules))?;
+            Ok(correct)
+        };
+        let outcomes = &mut self.outcomes[..parts];
+        self.signals.apart(graph, &mut self.trace, from, outcomes, |first, trace, signals, outcome| {
+            outcome.sums.clear();
+            outcome.correct = run(first, trace, signals, &mut outcome.sums);
+        });
+        let mut cost = Cost { images: targets.len(), ..Cost::default() };
+        for outcome in outcomes {
+            cost.correct += std::mem::replace(&mut outcome.correct, Ok(0))?;
+            outcome.sums.iter().for_each(|sum| cost.total += sum);
+        }
+        self.check(cost)?;
+        self.signals.pull_params(&self.graph, &self.params, &self.trace, &mut self.gradients)?;
+        Ok(cost)
+    }
+
+    /// Refuses a loss that is not finite.
+    fn check(&self, cost: Cost) -> Result<()> {
+        if cost.total.is_finite() {
+            return Ok(());
+        }
+        Err(guard::find(&self.graph, &self.params, &self.trace, self.place.step))
     }
 
     /// Trains from the step that it is at to the end of the recipe, or until an observer stops it. Errors: an empty
@@ -349,6 +286,11 @@ impl Trainer {
         }
         Ok(last)
     }
+}
+
+/// A walk from the loss down, by the gradient and not to the images.
+fn training_walk(from: usize, rules: &RuleSet<f32>) -> Walk<'_, f32> {
+    Walk { from, rules, gradients: None, to_input: false, through_softmax: true }
 }
 
 /// Tells every observer; one that says stop is enough.

@@ -1,7 +1,7 @@
 //! The loops of the steps, over planes of L images; each instruction set compiles its own copies.
 
 use super::{Op, Planes, Step};
-use crate::array::LANES;
+use crate::kernels::LANES;
 use crate::kernels::{groups, groups_mut, with_lanes};
 use crate::real::Real;
 use crate::window::Window;

@@ -4,7 +4,7 @@
 //! whose switch names it. Cells start at +0 and so never become -0, and adding zeros for the others changes no bit.
 #![allow(unsafe_code)]
 
-use crate::array::LANES;
+use crate::kernels::LANES;
 use crate::kernels::planes::steps::{self, OneByOne, Unpool, cells};
 use crate::kernels::planes::{Planes, Step};
 use crate::kernels::{groups, groups_mut};
