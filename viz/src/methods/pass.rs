@@ -11,8 +11,9 @@ use glassbox_engine::walk::{Signals, Walk, walk_to};
 use glassbox_engine::{Blocked, Graph, Params, Real, RuleSet, Trace, View};
 use ndarray::Array4;
 
-/// Numbers of activations that one batch may hold, so that large nets do not ask for all of memory.
-const ROOM: usize = 1 << 25;
+/// Numbers of activations that one batch may hold: what is written is still near when it is read, and a short explanation
+/// does not spend its time on asking for memory.
+const ROOM: usize = 1 << 22;
 
 /// A net with room for a batch of variants.
 pub(crate) struct Pass<'a, R: Real> {
