@@ -100,7 +100,7 @@ fn measure(kernels: &Kernels<f32>, g: &Geometry, budget: Duration, alone: bool) 
     let (mut y, mut dx, mut dw, mut s) = (numbers(output), numbers(input), numbers(weight), numbers(scratch));
     match g {
         Geometry::Conv(g) => [
-            best(budget, alone, || (kernels.conv_forward)(g, &x, &w, None, &mut y, &mut s)),
+            best(budget, alone, || (kernels.conv_forward)(g, &x, &w, None, &mut y, &mut s, None)),
             best(budget, alone, || (kernels.conv_pull)(g, &dy, &w, &mut dx, &mut s)),
             best(budget, alone, || (kernels.conv_pull_weight)(g, &x, &dy, &mut dw, None, &mut s)),
         ],

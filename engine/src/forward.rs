@@ -8,7 +8,7 @@ use crate::layers::{At, Forward, switches_mut};
 use crate::params::Params;
 use crate::real::Real;
 use crate::rng;
-use crate::trace::{Inputs, Mode, Trace};
+use crate::trace::{Inputs, Mode, Saved, Trace};
 use std::ops::Range;
 
 /// Runs a net on a batch and returns everything that happened. Errors: an input of another shape.
@@ -77,51 +77,83 @@ fn run<R: Real>(graph: &Graph, params: &Params<R>, trace: &mut Trace<R>, from: u
     let mut next = from;
     while next < graph.nodes().len() {
         let end = trace.chain_ends[next];
-        if end > next + 1 {
-            run_chain(graph, trace, next..end)
+        if graph.nodes()[next].facts.plane.is_some() {
+            run_chain(graph, trace, next..end);
         } else {
-            run_layer(graph, params, trace, next)
+            run_layer(graph, params, trace, next, end);
         }
         next = end;
     }
 }
 
-fn run_layer<R: Real>(graph: &Graph, params: &Params<R>, trace: &mut Trace<R>, i: usize) {
+/// Runs a layer, and those after it up to `end`, which are plane-by-plane steps that go on with its planes.
+fn run_layer<R: Real>(graph: &Graph, params: &Params<R>, trace: &mut Trace<R>, i: usize, end: usize) {
     let (node, place, kernels) = (&graph.nodes()[i], trace.place[i + 1], trace.kernels());
     let mut output = std::mem::take(&mut trace.arrays[place]);
     output.reshape(node.facts.output);
+    let mut outputs = outputs(graph, trace, i + 1..end);
+    let (saved, saved_above) = trace.saved.split_at_mut(i + 1);
+    let planes = output.view().blocks() * node.facts.output.c;
+    let then = (end > i + 1).then(|| {
+        let chain = Chain::new(planes, output.lanes());
+        chain_of(graph, i + 1..end, chain, &mut outputs, saved_above).then(&kernels.planes)
+    });
     R::compute(&*node.layer).forward(Forward {
         inputs: Inputs { arrays: &trace.arrays, which: &trace.input_places[i] },
         output: &mut output,
-        saved: &mut trace.saved[i],
+        saved: &mut saved[i],
         params: params.of_layer(i),
         mode: trace.mode,
         key: rng::key(&node.name),
         first: trace.first,
         kernels,
         scratch: &mut trace.scratch,
+        then,
     });
     trace.arrays[place] = output;
+    put_back(trace, i + 1..end, outputs);
 }
 
 /// Runs layers that are plane-by-plane steps together, see [`crate::kernels::planes`].
 fn run_chain<R: Real>(graph: &Graph, trace: &mut Trace<R>, layers: Range<usize>) {
     let kernels = trace.kernels();
+    let mut outputs = outputs(graph, trace, layers.clone());
+    let x = trace.arrays[trace.input_places[layers.start][0]].view();
+    let chain = Chain::new(x.blocks() * x.shape.c, x.lanes);
+    let saved = &mut trace.saved[layers.start..];
+    chain_of(graph, layers.clone(), chain, &mut outputs, saved).run_forward(&kernels.planes, x.data);
+    put_back(trace, layers, outputs);
+}
+
+/// The outputs of a few layers, taken out of the trace to be written.
+fn outputs<R: Real>(graph: &Graph, trace: &mut Trace<R>, layers: Range<usize>) -> [Blocked<R>; LONGEST] {
     let mut outputs: [Blocked<R>; LONGEST] = Default::default();
-    for (output, i) in outputs.iter_mut().zip(layers.clone()) {
+    for (output, i) in outputs.iter_mut().zip(layers) {
         *output = std::mem::take(&mut trace.arrays[trace.place[i + 1]]);
         output.reshape(graph.shape(i + 1));
     }
-    let x = trace.arrays[trace.input_places[layers.start][0]].view();
-    let mut chain = Chain::new(x.blocks() * x.shape.c, x.lanes);
-    for (i, (output, saved)) in layers.clone().zip(outputs.iter_mut().zip(&mut trace.saved[layers.clone()])) {
-        let Some(step) = graph.nodes()[i].facts.plane else { unreachable!("a chain is made of steps") };
-        chain = chain.forward(step, output.values_mut(), switches_mut(saved));
-    }
-    chain.run_forward(&kernels.planes, x.data);
+    outputs
+}
+
+fn put_back<R: Real>(trace: &mut Trace<R>, layers: Range<usize>, outputs: [Blocked<R>; LONGEST]) {
     for (output, i) in outputs.into_iter().zip(layers) {
         trace.arrays[trace.place[i + 1]] = output;
     }
+}
+
+/// The steps of some layers, which write `outputs` and, from the first of them on, `saved`.
+fn chain_of<'a, R: Real>(
+    graph: &Graph,
+    layers: Range<usize>,
+    mut chain: Chain<'a, R>,
+    outputs: &'a mut [Blocked<R>],
+    saved: &'a mut [Vec<Saved<R>>],
+) -> Chain<'a, R> {
+    for (i, (output, saved)) in layers.zip(outputs.iter_mut().zip(saved)) {
+        let Some(step) = graph.nodes()[i].facts.plane else { unreachable!("a chain is made of steps") };
+        chain = chain.forward(step, output.values_mut(), switches_mut(saved));
+    }
+    chain
 }
 
 /// Layer `i` in its place in a trace.

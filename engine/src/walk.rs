@@ -357,6 +357,7 @@ fn chain_start<R: Real>(
     let mut first = i;
     while first > to
         && trace.chain_ends[first - 1] == end
+        && graph.nodes()[first - 1].facts.plane.is_some()
         && rules.rule_for(graph, first).is_none()
         && rules.rule_for(graph, first - 1).is_none()
         && graph.readers(first).len() == 1

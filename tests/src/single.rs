@@ -122,6 +122,7 @@ impl<R: Real> Single<R> {
             first: 0,
             kernels: R::kernels(self.setting.isa, true),
             scratch: &mut vec![R::nan(); self.scratch],
+            then: None,
         });
     }
 

@@ -254,6 +254,7 @@ impl Room {
             first: 0,
             kernels: at.kernels,
             scratch: &mut self.scratch,
+            then: None,
         });
     }
 

@@ -6,6 +6,7 @@
 //! back, (block, row, column, lane tree) for weights. Blocks of 16 images and single images give the same bits forward
 //! and back.
 
+use super::planes::Then;
 use super::{ConvGeometry, groups, groups_mut, par};
 use crate::kernels::LANES;
 use crate::real::Real;
@@ -18,6 +19,7 @@ pub fn forward<R: Real>(
     bias: Option<&[R]>,
     y: &mut [R],
     _: &mut [R],
+    then: Option<Then<'_, R>>,
 ) {
     g.check(x, weight, y);
     let plane = g.output[0] * g.output[1] * g.lanes;
@@ -31,6 +33,9 @@ pub fn forward<R: Real>(
         let start = bias.map_or(R::zero(), |b| b[o]);
         if g.lanes == 1 { forward_row(g, x, weight, start, y) } else { forward_lanes(g, x, weight, start, y) }
     });
+    if let Some(then) = then {
+        then.all(y);
+    }
 }
 
 /// One output plane of a block of images: a pixel at a time, the images side by side.

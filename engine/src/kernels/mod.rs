@@ -16,6 +16,7 @@ mod tests;
 
 use crate::error::{Error, Result};
 use crate::window::Window;
+use planes::Then;
 
 /// Images side by side in one block of a batch.
 pub const LANES: usize = 16;
@@ -166,8 +167,16 @@ impl DenseGeometry {
 
 /// y = conv(x, weight) + bias.
 /// `x [blocks][c_in][h][w][L]`, `weight [c_out][c_in/groups][kh][kw]`, `bias [c_out]`, `y [blocks][c_out][oh][ow][L]`.
-pub type ConvForward<R> =
-    fn(g: &ConvGeometry, x: &[R], weight: &[R], bias: Option<&[R]>, y: &mut [R], scratch: &mut [R]);
+/// `then` runs on the planes of y.
+pub type ConvForward<R> = fn(
+    g: &ConvGeometry,
+    x: &[R],
+    weight: &[R],
+    bias: Option<&[R]>,
+    y: &mut [R],
+    scratch: &mut [R],
+    then: Option<Then<'_, R>>,
+);
 /// dx = the adjoint of the convolution applied to dy; overwrites dx.
 pub type ConvPull<R> = fn(g: &ConvGeometry, dy: &[R], weight: &[R], dx: &mut [R], scratch: &mut [R]);
 /// dweight and dbias from x and dy; overwrites both.

@@ -229,7 +229,7 @@ fn run_conv(g: &ConvGeometry, isa: Isa, exact: bool, input: &Input) -> Output {
     let scratch = (kernels.conv_scratch)(g);
     let (x, weight, dy) = (&input.x, &input.weight, &input.dy);
     guarded(scratch, |s| {
-        y = guarded(dy.len(), |y| (kernels.conv_forward)(g, x, weight, Some(&input.bias), y, s));
+        y = guarded(dy.len(), |y| (kernels.conv_forward)(g, x, weight, Some(&input.bias), y, s, None));
     });
     guarded(scratch, |s| dx = guarded(x.len(), |dx| (kernels.conv_pull)(g, dy, weight, dx, s)));
     guarded(scratch, |s| {

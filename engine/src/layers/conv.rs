@@ -158,6 +158,7 @@ impl Layer for Conv {
             ),
             macs: product(&[self.out, h, w, ci, kh, kw]) as u64,
             sight: Sight::Window(self.window),
+            feeds: true,
             ..Facts::plain(Shape::maps(self.out, h, w), Needs::INPUTS)
         })
     }
@@ -192,7 +193,8 @@ impl<R: Real> Compute<R> for Conv {
         let x = io.inputs.get(0);
         let g = self.geometry_of(x);
         let out = io.output.values_mut();
-        (io.kernels.conv_forward)(&g, x.data, io.params.get(0), io.params.find(1), out, io.scratch);
+        let (weight, bias) = (io.params.get(0), io.params.find(1));
+        (io.kernels.conv_forward)(&g, x.data, weight, bias, out, io.scratch, io.then);
     }
 
     fn pull(&self, at: &At<'_, R>, signal: View<'_, R>, out: &mut [Blocked<R>], scratch: &mut [R]) {
@@ -230,7 +232,15 @@ impl<R: Real> Affine<R> for Conv {
         out: &mut Blocked<R>,
         scratch: &mut [R],
     ) {
-        (at.kernels.conv_forward)(&self.geometry_of(x), x.data, weight, bias, out.values_mut(), scratch);
+        (at.kernels.conv_forward)(
+            &self.geometry_of(x),
+            x.data,
+            weight,
+            bias,
+            out.values_mut(),
+            scratch,
+            None,
+        );
     }
 
     fn transpose(

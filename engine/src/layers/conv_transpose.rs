@@ -206,7 +206,7 @@ impl<R: Real> Affine<R> for ConvTranspose {
         scratch: &mut [R],
     ) {
         let g = self.geometry_of(out.view());
-        (at.kernels.conv_forward)(&g, y.data, weight, None, out.values_mut(), scratch);
+        (at.kernels.conv_forward)(&g, y.data, weight, None, out.values_mut(), scratch, None);
     }
 }
 

@@ -56,7 +56,7 @@ pub use softsign::Softsign;
 pub use tanh::Tanh;
 
 use crate::array::{Blocked, Shape, View};
-use crate::kernels::planes::{Chain, Step};
+use crate::kernels::planes::{Chain, Step, Then};
 use crate::kernels::{Isa, Kernels};
 use crate::params::{ParamDecl, ParamViews, ParamViewsMut};
 use crate::real::Real;
@@ -145,6 +145,8 @@ pub struct Facts {
     /// What it does to one plane, where it looks at one at a time and no more is to be known than a kernel can be told:
     /// such layers in a row go plane by plane through all of them.
     pub plane: Option<Step>,
+    /// Whether it runs [`Forward::then`], which only such a layer is given.
+    pub feeds: bool,
     /// Whether the images of a batch see each other in training; what they do not share, blocks of them can do apart.
     pub mixes: bool,
 }
@@ -160,6 +162,7 @@ impl Facts {
             sight: Sight::Point,
             needs,
             plane: None,
+            feeds: false,
             mixes: false,
         }
     }
@@ -301,6 +304,8 @@ pub struct Forward<'a, R: Real> {
     pub kernels: &'static Kernels<R>,
     /// Scratch, at least as large as [`Compute::scratch`] says.
     pub scratch: &'a mut [R],
+    /// The layers above that go on with each plane of the output as soon as it is written.
+    pub then: Option<Then<'a, R>>,
 }
 
 /// A layer's place in a trace: everything that a pull-back or a rule may read.

@@ -10,6 +10,7 @@ pub mod steps;
 use super::par;
 use crate::window::Window;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// What a step does to a plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,16 +138,12 @@ impl<'a, R: Copy + Send + Sync> Chain<'a, R> {
     /// Runs the chain forward on all planes of `x`.
     pub fn run_forward(self, kernels: &Planes<R>, x: &[R]) {
         self.check_read(x, 0);
-        self.run(x, 0, |link, lanes, planes, from, to| {
-            let count = match link.step.op {
-                Op::MaxPool(_) => to.len(),
-                _ => 0,
-            };
-            let first = planes.start * lanes * link.step.sizes()[1];
-            // SAFETY: the switches of these planes, checked where the step was added; this job alone has them.
-            let switches = unsafe { part_mut(link.switches, first, count) };
-            (kernels.forward)(&link.step, lanes, from, to, switches);
-        });
+        self.run(x, 0, |link, lanes, planes, from, to| link.forward(kernels, lanes, planes.start, from, to));
+    }
+
+    /// The chain, to be run on planes as soon as they are written.
+    pub fn then(self, kernels: &'a Planes<R>) -> Then<'a, R> {
+        Then { chain: self, kernels }
     }
 
     /// Runs the chain back on all planes of the signal `dy`.
@@ -177,7 +174,7 @@ impl<'a, R: Copy + Send + Sync> Chain<'a, R> {
         self,
         from: &[R],
         side: usize,
-        step: impl Fn(&Link<R>, usize, std::ops::Range<usize>, &[R], &mut [R]) + Sync + Send,
+        step: impl Fn(&Link<R>, usize, Range<usize>, &[R], &mut [R]) + Sync + Send,
     ) {
         let Some(first) = &self.links[0] else { return };
         let each = self.lanes * first.step.sizes()[side];
@@ -185,16 +182,75 @@ impl<'a, R: Copy + Send + Sync> Chain<'a, R> {
         let chain = &self;
         par::jobs(chain.planes.div_ceil(per_job), |job| {
             let planes = job * per_job..((job + 1) * per_job).min(chain.planes);
-            let mut from = &from[planes.start * each..planes.end * each];
-            for link in chain.links.iter().flatten() {
-                let size = chain.lanes * link.step.sizes()[1 - side];
-                // SAFETY: these planes of the written array, whose length was checked where the step was added; this job
-                // alone has them, and the next step only reads them.
-                let to = unsafe { part_mut(link.to, planes.start * size, planes.len() * size) };
-                step(link, chain.lanes, planes.clone(), from, to);
-                from = to;
-            }
+            let from = &from[planes.start * each..planes.end * each];
+            // SAFETY: this job alone has these planes.
+            unsafe { chain.planes(planes, from, side, &step) };
         });
+    }
+
+    /// Runs `step` for each link on some planes, of which `from` holds what the first one reads.
+    ///
+    /// # Safety
+    ///
+    /// No other thread has these planes.
+    unsafe fn planes(
+        &self,
+        planes: Range<usize>,
+        mut from: &[R],
+        side: usize,
+        step: &impl Fn(&Link<R>, usize, Range<usize>, &[R], &mut [R]),
+    ) {
+        for link in self.links.iter().flatten() {
+            let size = self.lanes * link.step.sizes()[1 - side];
+            // SAFETY: these planes of the written array, whose length was checked where the step was added; the caller alone
+            // has them, and the next step only reads them.
+            let to = unsafe { part_mut(link.to, planes.start * size, planes.len() * size) };
+            step(link, self.lanes, planes.clone(), from, to);
+            from = to;
+        }
+    }
+}
+
+impl<R: Copy> Link<R> {
+    /// The step forward on planes from `first` on, which the caller alone has.
+    fn forward(&self, kernels: &Planes<R>, lanes: usize, first: usize, from: &[R], to: &mut [R]) {
+        let count = match self.step.op {
+            Op::MaxPool(_) => to.len(),
+            _ => 0,
+        };
+        // SAFETY: the switches of these planes, checked where the step was added; whoever has the planes has them.
+        let switches = unsafe { part_mut(self.switches, first * lanes * self.step.sizes()[1], count) };
+        (kernels.forward)(&self.step, lanes, from, to, switches);
+    }
+}
+
+/// A chain that goes on where another kernel writes planes: best while they are still in the cache.
+#[derive(Debug)]
+pub struct Then<'a, R> {
+    chain: Chain<'a, R>,
+    kernels: &'a Planes<R>,
+}
+
+impl<R: Copy + Send + Sync> Then<'_, R> {
+    /// Runs the chain on all planes, now that they are written.
+    pub fn all(self, planes: &[R]) {
+        self.chain.run_forward(self.kernels, planes);
+    }
+
+    /// Runs the chain on whole planes from plane `first` on.
+    ///
+    /// # Safety
+    ///
+    /// There are that many planes, and nobody else runs the chain on them.
+    pub(super) unsafe fn planes(&self, first: usize, planes: &[R]) {
+        let Some(link) = &self.chain.links[0] else { return };
+        let count = planes.len() / (self.chain.lanes * link.step.sizes()[0]).max(1);
+        debug_assert!(first + count <= self.chain.planes);
+        let step = |link: &Link<R>, lanes: usize, planes: Range<usize>, from: &[R], to: &mut [R]| {
+            link.forward(self.kernels, lanes, planes.start, from, to);
+        };
+        // SAFETY: the caller's promise.
+        unsafe { self.chain.planes(first..first + count, planes, 0, &step) };
     }
 }
 

@@ -11,6 +11,7 @@
 use super::axis::Axis;
 use super::pack::Packing;
 use super::{MOST, Parts, Shared, Simd, WIDTH, inner, outer, single};
+use crate::kernels::planes::Then;
 use crate::kernels::{ConvGeometry, conv as portable, par};
 use std::ops::Range;
 
@@ -44,11 +45,12 @@ pub fn forward<S: Simd>(
     bias: Option<&[f32]>,
     y: &mut [f32],
     scratch: &mut [f32],
+    then: Option<Then<'_, f32>>,
 ) {
     g.check(x, weight, y);
     assert!(bias.is_none_or(|b| b.len() == g.c_out), "one bias per output channel");
     if g.lanes == 1 {
-        return single::forward::<S>(g, x, weight, bias, y, scratch);
+        return single::forward::<S>(g, x, weight, bias, y, scratch, then);
     }
     let sweep = Sweep {
         blocks: g.blocks,
@@ -58,7 +60,7 @@ pub fn forward<S: Simd>(
         kernel: g.window.kernel,
         axes: [0, 1].map(|a| Axis::forward(g.window, a, g.input[a], g.output[a])),
     };
-    sweep.run::<S>(x, weight, bias, y, scratch);
+    sweep.run::<S>(x, weight, bias, y, scratch, then);
 }
 
 /// Data gradient. See [`crate::kernels::ConvPull`].
@@ -75,7 +77,7 @@ pub fn pull<S: Simd>(g: &ConvGeometry, dy: &[f32], weight: &[f32], dx: &mut [f32
         kernel: g.window.kernel,
         axes: [0, 1].map(|a| Axis::back(g.window, a, g.input[a], g.output[a])),
     };
-    sweep.run::<S>(dy, weight, None, dx, scratch);
+    sweep.run::<S>(dy, weight, None, dx, scratch, None);
 }
 
 /// What forward and data gradient have in common.
@@ -90,7 +92,7 @@ struct Sweep {
 
 impl Sweep {
     /// `to [blocks][groups * written][size][16]` from `from [blocks][groups * read][size][16]`; the caller has checked
-    /// the lengths.
+    /// the lengths. Each job ends with `then` on the planes that it wrote.
     fn run<S: Simd>(
         &self,
         from: &[f32],
@@ -98,6 +100,7 @@ impl Sweep {
         bias: Option<&[f32]>,
         to: &mut [f32],
         scratch: &mut [f32],
+        then: Option<Then<'_, f32>>,
     ) {
         let Packing { groups, written, parts, .. } = self.packing;
         let packed = &mut scratch[..weight.len()];
@@ -111,7 +114,13 @@ impl Sweep {
             if let Some(bias) = bias {
                 start[..part.len()].copy_from_slice(&bias[group * written..][part.clone()]);
             }
-            self.part::<S>(block, group, part, from, packed, start, to);
+            self.part::<S>(block, group, part.clone(), from, packed, start, to);
+            if let Some(then) = &then {
+                let plane = self.written_size[0] * self.written_size[1] * WIDTH;
+                let first = (block * groups + group) * written + part.start;
+                // SAFETY: this job alone has these planes of `to`, and has written them.
+                unsafe { then.planes(first, to.slice(first * plane, part.len() * plane)) };
+            }
         });
     }
 

@@ -12,6 +12,7 @@
 
 use super::pack::Packing;
 use super::{MOST, Parts, Shared, Simd, WIDTH, inner, outer};
+use crate::kernels::planes::Then;
 use crate::kernels::{ConvGeometry, par};
 use crate::window::Window;
 
@@ -199,6 +200,7 @@ pub fn forward<S: Simd>(
     bias: Option<&[f32]>,
     y: &mut [f32],
     scratch: &mut [f32],
+    then: Option<Then<'_, f32>>,
 ) {
     let lines = Lines::forward(g);
     let (to, rest) = scratch.split_at_mut(g.blocks * g.c_out * lines.line());
@@ -244,6 +246,9 @@ pub fn forward<S: Simd>(
             y.copy_from_slice(&line[..ow]);
         }
     });
+    if let Some(then) = then {
+        then.all(y);
+    }
 }
 
 fn padded_at(padded: &[f32], at: usize) -> *const f32 {

@@ -15,6 +15,7 @@ pub mod transform;
 pub mod weights;
 
 use super::{Parts, Shared, Simd, WIDTH, conv, outer};
+use crate::kernels::planes::Then;
 use crate::kernels::{ConvGeometry, par};
 use std::ops::Range;
 use transform::{Input, Output, Places, Plane};
@@ -72,13 +73,17 @@ pub fn forward<S: Simd>(
     bias: Option<&[f32]>,
     y: &mut [f32],
     scratch: &mut [f32],
+    then: Option<Then<'_, f32>>,
 ) {
     if !pays(g) {
-        return conv::forward::<S>(g, x, weight, bias, y, scratch);
+        return conv::forward::<S>(g, x, weight, bias, y, scratch, then);
     }
     g.check(x, weight, y);
     assert!(bias.is_none_or(|b| b.len() == g.c_out), "one bias per output channel");
     Sweep::forward(g).run::<S>(x, weight, bias, y, scratch);
+    if let Some(then) = then {
+        then.all(y);
+    }
 }
 
 /// Data gradient. See [`crate::kernels::ConvPull`].
