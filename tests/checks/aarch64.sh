@@ -3,9 +3,9 @@
 #
 #   tests/checks/aarch64.sh [words in names of tests]     (default: kernels::)
 #
-# Needs the standard library for aarch64-unknown-linux-gnu (rustup target add aarch64-unknown-linux-gnu, or Debian's
-# libstd-rust-dev:arm64), a linker (Debian's gcc-aarch64-linux-gnu) and qemu-aarch64 (Debian's qemu-user). On an aarch64
-# machine `cargo test` runs the same tests.
+# Needs the standard library for aarch64-unknown-linux-gnu (rustup target add aarch64-unknown-linux-gnu; or Debian's
+# libstd-rust-dev:arm64 and RUSTC=/usr/bin/rustc, which it belongs to), a linker (Debian's gcc-aarch64-linux-gnu) and
+# qemu-aarch64 (Debian's qemu-user). On an aarch64 machine `cargo test` runs the same tests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=aarch64-unknown-linux-gnu
@@ -13,7 +13,7 @@ need() {
     echo "SKIPPED $1"
     exit 0
 }
-[ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ] ||
+[ -d "$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib/$target/lib" ] ||
     need "no standard library for $target: rustup target add $target"
 command -v aarch64-linux-gnu-gcc >/dev/null || need "no linker aarch64-linux-gnu-gcc"
 command -v qemu-aarch64 >/dev/null || need "no qemu-aarch64"
