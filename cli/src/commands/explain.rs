@@ -5,6 +5,7 @@ use crate::net::{self, Net, NetArgs};
 use crate::{say, threads};
 use glassbox_engine::io::{atomic, npy};
 use glassbox_viz::gallery::{Gallery, Row};
+use glassbox_viz::number::{short, significant};
 use glassbox_viz::methods::{self, Answer, Ask, Method, Settings, Space, Targets, Unit};
 use glassbox_viz::figures::explanation;
 use ndarray::{Array4, Axis};
@@ -166,14 +167,15 @@ fn tell(net: &Net, answer: &Answer) {
             text += &format!(", unit {k},{y},{x}");
         }
         if let Some(score) = facts.score {
-            text += &format!(" (score {score:.4})");
+            let what = if facts.class.is_some() { "logit" } else if facts.unit.is_some() { "activation" } else { "value reached" };
+            text += &format!(", {what} {}", significant(score, 6));
         }
-        text += &format!(": {:.4e} to {:.4e}", facts.min, facts.max);
+        text += &format!(": from {} to {}", short(facts.min), short(facts.max));
         if let Some(reason) = &facts.reason {
             text += &format!("; {reason}");
         }
         if let Some(r) = &facts.residual {
-            text += &format!("; {}: off by {:.1e} of {:.1e} ({})", r.name, r.value, r.scale, r.meaning);
+            text += &format!("; check: {} ({})", r.text(), r.meaning);
         }
         if let Some(why) = facts.unchecked {
             text += &format!("; no check: {why}");
@@ -202,5 +204,8 @@ fn figure(args: &Args, net: &Net, method: &Method, input: &Array4<f32>, answer: 
     });
     let mut gallery = Gallery::new(title, rows.collect::<Result<Vec<Row>>>()?);
     gallery.notes.clone_from(&answer.notes);
+    if method.space == Space::Layer {
+        gallery.notes.push(explanation::OVERLAID.into());
+    }
     Ok(gallery.draw()?.png()?)
 }

@@ -51,7 +51,7 @@ fn draw(scene: &Scene<'_>, settings: &Settings) -> Result<Vec<File>> {
         let map = map.map_err(|e| Error::shape("saliency", e.to_string(), "report this"))?;
         let found = localize(image.view(), map.view(), cut);
         let mut text = caption(scene.graph, images.name(n), images.label(n), Some(&answer.facts[n]));
-        let mut panels = vec![panel("saliency", method.space, &answer, n)];
+        let mut panels = vec![panel("saliency", method, &answer, n)];
         match &found {
             Ok(found) => {
                 let [rows, columns] = &found.region;

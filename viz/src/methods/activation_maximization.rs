@@ -29,7 +29,7 @@ use super::baseline::{blur, seen};
 use super::fourier::Waves;
 use super::pass::{classes, standard};
 use super::project::unit_of;
-use super::studio::{Goal, START, Step, climb, noise, reached_again, rms};
+use super::studio::{Goal, OWN_UNITS, START, Step, climb, noise, reached_again, rms};
 use super::wobble::{JITTER, ROTATE, SCALE, Wobble};
 use super::{Aim, Ask, Error, Key, Method, Result, Settings, Space};
 use glassbox_engine::Real;
@@ -162,8 +162,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let facts = facts.collect();
     let map = ArrayD::from_shape_vec(ask.input.shape(), images)
         .unwrap_or_else(|e| unreachable!("one image per sample: {e}"));
-    Ok(Answer::new(map, facts, |_| "the regularisers leave nothing".into())
-        .note("in the net's own units: take mean and deviation back in to see it"))
+    Ok(Answer::new(map, facts, |_| "the regularisers leave nothing".into()).note(OWN_UNITS))
 }
 
 fn by_pixels<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> Result<Climbed<R>> {

@@ -18,7 +18,7 @@ use super::answer::{Answer, Facts};
 use super::baseline::seen;
 use super::cams::{enlarge, site};
 use super::pass::standard;
-use super::studio::{Goal, Step, climb, reached_again, roll};
+use super::studio::{Goal, OWN_UNITS, Step, climb, reached_again, roll};
 use super::{Aim, Ask, Key, Method, Result, Settings, Space, Targets};
 use glassbox_engine::rng::{Purpose, Stream};
 use glassbox_engine::{Graph, Params, Real};
@@ -140,7 +140,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let checks = reached_again(ask, &standard(&dream), &Goal::Energy(site.slot), &reached)?;
     facts.iter_mut().zip(checks).for_each(|(facts, check)| facts.residual = Some(check));
     let mut answer = Answer::new(dream.into_dyn(), facts, |_| "the image is zero".into());
-    notes.push("in the net's own units: take mean and deviation back in to see it".into());
+    notes.push(OWN_UNITS.into());
     answer.notes = notes;
     Ok(answer)
 }

@@ -9,6 +9,10 @@ use glassbox_engine::graph::Keep;
 use glassbox_engine::rng::{Purpose, Stream};
 use glassbox_engine::{Blocked, Real, RuleSet, View};
 
+/// The note of all images that were made.
+pub(super) const OWN_UNITS: &str = "the array holds the net's own units (mean subtracted, divided by the deviation); \
+    pictures show it as pixels";
+
 /// The number that is raised.
 #[derive(Clone, Debug)]
 pub(super) enum Goal<R> {
