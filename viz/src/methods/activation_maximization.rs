@@ -13,6 +13,9 @@
 //! at rate `step`, large and small scales alike, with colours decorrelated and a sigmoid for bounds; then the
 //! transforms are the only regularisers (Lucid takes jitter=8 scale=0.1 rotate=10 for 224 pixels).
 //!
+//! Where no gradient comes to the image, in the first 16 steps it is pulled once more through rectifiers that are off,
+//! which then cut only what would close them further (as Lucid does); later, or if nothing comes still, a step is noise.
+//!
 //! The goal is the logit of the class; with `--layer L --unit K` the mean of that channel, `K,Y,X` that unit, `all`
 //! the layer's mean. `start=input` starts at the image instead, `start=zero` at the mean colour.
 //!
@@ -185,7 +188,7 @@ fn by_pixels<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> 
         wobble.there(own, sample, 0, seen);
     }
     let mut blocked = vec![true; ask.samples()];
-    let reached = climb(ask, &mut images, goal, iterations, |at: Step<'_, R>| {
+    let reached = climb(ask, &mut images, goal, iterations, true, |at: Step<'_, R>| {
         let Step { iteration, sample, image: seen, gradient, .. } = at;
         let image = &mut own[sample * seen.len()..][..seen.len()];
         let gradient = wobble.back(gradient, sample, iteration);
@@ -262,7 +265,7 @@ fn by_waves<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> R
         wobble.there(&whole, sample, 0, image);
     }
     let mut blocked = vec![true; ask.samples()];
-    let reached = climb(ask, &mut images, goal, iterations, |at: Step<'_, R>| {
+    let reached = climb(ask, &mut images, goal, iterations, true, |at: Step<'_, R>| {
         let Step { iteration, sample, image, gradient, .. } = at;
         blocked[sample] &= rms(gradient) == 0.0;
         let gradient = wobble.back(gradient, sample, iteration);

@@ -46,7 +46,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let mut scale = vec![0.0; ask.samples()];
     let mut left = vec![(0.0, 0.0); ask.samples()];
     let goal = Goal::Classes(targets.clone());
-    let reached = climb(ask, &mut images, &goal, iterations, |at: Step<'_, R>| {
+    let reached = climb(ask, &mut images, &goal, iterations, false, |at: Step<'_, R>| {
         let Step { sample, image, gradient, .. } = at;
         let here = rms(gradient);
         scale[sample] = here.max(scale[sample]);

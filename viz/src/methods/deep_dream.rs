@@ -109,24 +109,25 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         }
         let here =
             Ask { graph: &graph, params: &params, input: &start, targets: Targets::Top, ..ask.clone() };
-        let reached = climb(&here, &mut images, &Goal::Energy(site.slot), iterations, |at: Step<'_, R>| {
-            let mean = at.gradient.iter().map(|g| g.abs()).sum::<f64>() / at.gradient.len() as f64;
-            let channels = at.image.chunks_exact_mut(h * w).zip(at.gradient.chunks_exact(h * w));
-            for (channel, (image, gradient)) in channels.enumerate() {
-                let step =
-                    if mean > 0.0 { levels / 255.0 * (high[channel] - low[channel]) / mean } else { 0.0 };
-                let (low, high) = (R::of(low[channel]), R::of(high[channel]));
-                for (v, g) in image.iter_mut().zip(gradient) {
-                    *v = (*v + R::of(step * g)).max(low).min(high);
+        let reached =
+            climb(&here, &mut images, &Goal::Energy(site.slot), iterations, false, |at: Step<'_, R>| {
+                let mean = at.gradient.iter().map(|g| g.abs()).sum::<f64>() / at.gradient.len() as f64;
+                let channels = at.image.chunks_exact_mut(h * w).zip(at.gradient.chunks_exact(h * w));
+                for (channel, (image, gradient)) in channels.enumerate() {
+                    let step =
+                        if mean > 0.0 { levels / 255.0 * (high[channel] - low[channel]) / mean } else { 0.0 };
+                    let (low, high) = (R::of(low[channel]), R::of(high[channel]));
+                    for (v, g) in image.iter_mut().zip(gradient) {
+                        *v = (*v + R::of(step * g)).max(low).min(high);
+                    }
                 }
-            }
-            let (rows, columns) = shift(at.sample, at.iteration);
-            roll(at.image, h, w, -rows, -columns);
-            if at.iteration + 1 < iterations {
-                let (rows, columns) = shift(at.sample, at.iteration + 1);
-                roll(at.image, h, w, rows, columns);
-            }
-        })?;
+                let (rows, columns) = shift(at.sample, at.iteration);
+                roll(at.image, h, w, -rows, -columns);
+                if at.iteration + 1 < iterations {
+                    let (rows, columns) = shift(at.sample, at.iteration + 1);
+                    roll(at.image, h, w, rows, columns);
+                }
+            })?;
         let images = Array4::from_shape_vec((n, c, h, w), images)
             .unwrap_or_else(|e| unreachable!("one image per sample: {e}"));
         if octave == 0 {

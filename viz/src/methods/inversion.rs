@@ -100,7 +100,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let mut states = vec![fresh; ask.samples()];
     let stage = iterations.div_ceil(3);
     let spatial = ask.graph.input().spatial();
-    climb(ask, &mut images, &Goal::Near(slot, wanted), iterations, |at: Step<'_, R>| {
+    climb(ask, &mut images, &Goal::Near(slot, wanted), iterations, false, |at: Step<'_, R>| {
         let Step { iteration, sample, image, value, gradient } = at;
         let state = &mut states[sample];
         let mut down: Vec<f64> = gradient.iter().map(|g| -g).collect();
