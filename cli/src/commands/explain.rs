@@ -64,6 +64,13 @@ pub fn run(args: Args) -> Result<()> {
     let input = net::input(&net.graph, &args.input)?;
     let unit = args.unit.as_deref().map(unit).transpose()?;
     let targets = targets(&net, &args.class)?;
+    if args.class != "top" && (!method.sees_class() || unit.is_some()) {
+        let why = match unit {
+            Some(_) => "--unit starts at a unit of a layer, not at a class".to_string(),
+            None => format!("method \"{}\" looks at no class", method.name),
+        };
+        return Err(Error::request(format!("{why}, so --class {} says nothing", args.class), "leave out --class"));
+    }
     let (answer, seconds) = threads::with(args.threads, || {
         let bar = say::bar("runs");
         let progress = |done: usize, total: usize| {

@@ -40,6 +40,7 @@ pub(super) fn gallery(scene: &Scene<'_>, names: &[&str], title: &str, most: usiz
     for name in names {
         let method = methods::named(name)?;
         let mut ask = Ask::new(scene.graph, scene.params, &input);
+        ask.progress = scene.progress;
         if let (Some(layer), methods::Aim::Layer) = (&scene.layer, method.aim) {
             ask = ask.layer(layer);
         }
