@@ -65,3 +65,32 @@ fn figures_that_cannot_be_drawn_name_the_layer_or_the_key() {
         }
     }
 }
+
+#[test]
+fn methods_that_cannot_answer_say_what_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let seven = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/images/seven.png");
+    for (line, parts) in [
+        ("--method gradient --class 10", &["class 10", "0 to 9"][..]),
+        ("--method gradient --class 1,2", &["2 classes for 1 images", "one class per image"]),
+        ("--method grad-cam --layer fc1", &["fc1", "relu2"]),
+        ("--method cam", &["lenet", "grad-cam"]),
+        ("--method lrp-epsilon --set epsilom=1", &["epsilom", "did you mean \"epsilon\"?"]),
+        ("--method deconvnet --layer relu1 --unit 77", &["channel 77", "0 to 5"]),
+        ("--method deconvnet --layer relu1 --unit x", &["--unit x", "K,Y,X"]),
+        ("--method eigen-cam --class 3", &["eigen-cam", "no class", "--class 3"]),
+        ("--method deconvnet --layer relu1 --unit 2 --class 3", &["--unit", "--class 3"]),
+    ] {
+        let line = format!("explain --model lenet --input {seven} {line}");
+        let output = Command::new(env!("CARGO_BIN_EXE_glassbox"))
+            .args(line.split(' '))
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}: {text}");
+        for part in parts {
+            assert!(text.contains(part), "{line}: {text} lacks {part}");
+        }
+    }
+}

@@ -189,7 +189,7 @@ impl Panel {
             let text = if chart.share { format!("{} %", significant(100.0 * t, digits)) } else { short(t) };
             svg.text(left - 8.0, y + 4.0, &text, Font { anchor: "end", ..small });
         }
-        for t in ticks(self.x.0, self.x.1, 8) {
+        for t in self.x_ticks(chart) {
             let x = self.place((t, self.y.0)).0;
             svg.line((x, bottom), (x, bottom + 5.0), "#40404a", 1.0);
             svg.text(x, bottom + 19.0, &significant(t, 4), Font { anchor: "middle", ..small });
@@ -197,6 +197,16 @@ impl Panel {
         let middle = Font { anchor: "middle", ..PLAIN };
         svg.text((left + right) / 2.0, bottom + 40.0, &chart.x_label, middle);
         svg.text_up(self.left + 18.0, (top + bottom) / 2.0, &chart.y_label, middle);
+    }
+
+    /// Ticks along x: whole numbers where the points of all thick lines lie at whole numbers, as epochs and layers do.
+    fn x_ticks(&self, chart: &Chart) -> Vec<f64> {
+        let thick = chart.series.iter().filter(|s| !s.thin).flat_map(|s| &s.points);
+        let mut at = thick.map(|p| p.0).filter(|x| x.is_finite()).peekable();
+        let whole = at.peek().is_some() && at.all(|x| x.fract() == 0.0);
+        let mut ticks = ticks(self.x.0, self.x.1, 8);
+        ticks.retain(|t| !whole || (t - t.round()).abs() < 1e-9);
+        ticks
     }
 
     fn series(&self, svg: &mut Svg, series: &Series, index: usize) {
@@ -327,6 +337,24 @@ mod tests {
             (panel.place((10.0, 2.1)).0 - right).abs() < 1e-9
                 && (panel.place((10.0, 2.1)).1 - top).abs() < 1e-9
         );
+    }
+
+    #[test]
+    fn epochs_and_layers_have_ticks_at_whole_numbers_only() {
+        let of = |xs: &[f64], thin: &[f64]| {
+            let line = |xs: &[f64], thin| Series {
+                name: "a".into(),
+                points: xs.iter().map(|&x| (x, x)).collect(),
+                thin,
+            };
+            let chart = Chart { series: vec![line(xs, false), line(thin, true)], ..Chart::default() };
+            Panel::new(&chart, 0.0, 0.0, 0.0).x_ticks(&chart)
+        };
+        assert_eq!(of(&[1.0, 2.0, 3.0], &[]), [1.0, 2.0, 3.0]);
+        assert_eq!(of(&[1.0, 2.0], &[0.125, 0.25]), [1.0, 2.0]);
+        assert_eq!(of(&[1.0], &[]), [1.0]);
+        assert_eq!(of(&[0.8, 1.0, 1.2], &[])[1], 0.85);
+        assert_eq!(of(&[0.0, 100.0], &[]).len(), 6);
     }
 
     #[test]

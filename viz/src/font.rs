@@ -121,20 +121,40 @@ pub fn fit(text: &str, size: usize, width: usize) -> String {
     if room < 3 { text.chars().take(room).collect() } else { format!("{}..", kept.trim_end()) }
 }
 
-/// The text broken at spaces into lines of at most `width` pixels; a longer word is cut by [`fit`].
+/// The text broken at spaces into lines of at most `width` pixels; a longer word is broken behind a hyphen, or where
+/// the line ends.
 pub fn wrap(text: &str, size: usize, width: usize) -> Vec<String> {
+    let room = ((width + size) / (ADVANCE * size).max(1)).max(1);
     let mut lines = vec![String::new()];
     for word in spell(text).split_whitespace() {
-        let line = &lines[lines.len() - 1];
-        let longer = if line.is_empty() { word.to_string() } else { format!("{line} {word}") };
-        if line.is_empty() || text_width(&longer, size) <= width {
-            let last = lines.len() - 1;
-            lines[last] = fit(&longer, size, width);
-        } else {
-            lines.push(fit(word, size, width));
+        let last = lines.len() - 1;
+        let longer =
+            if lines[last].is_empty() { word.to_string() } else { format!("{} {word}", lines[last]) };
+        if longer.chars().count() <= room {
+            lines[last] = longer;
+            continue;
         }
+        let mut pieces = pieces(word, room);
+        if lines[last].is_empty() {
+            lines[last] = pieces.remove(0);
+        }
+        lines.append(&mut pieces);
     }
     lines
+}
+
+/// A word in pieces of at most `room` characters, broken behind hyphens where there are any. At least one piece.
+fn pieces(word: &str, room: usize) -> Vec<String> {
+    let mut rest: Vec<char> = word.chars().collect();
+    let mut out = Vec::new();
+    while rest.len() > room {
+        let hyphen = rest[..room].iter().rposition(|&c| c == '-').map(|at| at + 1);
+        let tail = rest.split_off(hyphen.unwrap_or(room));
+        out.push(rest.into_iter().collect());
+        rest = tail;
+    }
+    out.push(rest.into_iter().collect());
+    out
 }
 
 /// Whether the pixel (x, y) of a character is set, at a size; x below `WIDTH * size`, y below `HEIGHT * size`.
@@ -184,5 +204,8 @@ mod tests {
         assert!(text_width(&fit("convolution", 2, 57), 2) <= 57);
         assert_eq!(wrap("one two three", 1, 45), ["one two", "three"]);
         assert_eq!(wrap("", 1, 45), [""]);
+        assert_eq!(wrap("an integrated-gradients", 1, 71), ["an", "integrated-", "gradients"]);
+        assert_eq!(wrap("convolutions", 1, 47), ["convolut", "ions"]);
+        assert_eq!(wrap("ab", 1, 1), ["a", "b"]);
     }
 }

@@ -5,6 +5,7 @@ use crate::net::{self, Net, NetArgs};
 use crate::{say, threads};
 use glassbox_engine::io::{atomic, npy};
 use glassbox_viz::gallery::{Gallery, Row};
+use glassbox_viz::number::{short, significant};
 use glassbox_viz::methods::{self, Answer, Ask, Method, Settings, Space, Targets, Unit};
 use glassbox_viz::figures::explanation;
 use ndarray::{Array4, Axis};
@@ -63,6 +64,13 @@ pub fn run(args: Args) -> Result<()> {
     let input = net::input(&net.graph, &args.input)?;
     let unit = args.unit.as_deref().map(unit).transpose()?;
     let targets = targets(&net, &args.class)?;
+    if args.class != "top" && (!method.sees_class() || unit.is_some()) {
+        let why = match unit {
+            Some(_) => "--unit starts at a unit of a layer, not at a class".to_string(),
+            None => format!("method \"{}\" looks at no class", method.name),
+        };
+        return Err(Error::request(format!("{why}, so --class {} says nothing", args.class), "leave out --class"));
+    }
     let (answer, seconds) = threads::with(args.threads, || {
         let bar = say::bar("runs");
         let progress = |done: usize, total: usize| {
@@ -166,14 +174,15 @@ fn tell(net: &Net, answer: &Answer) {
             text += &format!(", unit {k},{y},{x}");
         }
         if let Some(score) = facts.score {
-            text += &format!(" (score {score:.4})");
+            let what = if facts.class.is_some() { "logit" } else if facts.unit.is_some() { "activation" } else { "value reached" };
+            text += &format!(", {what} {}", significant(score, 6));
         }
-        text += &format!(": {:.4e} to {:.4e}", facts.min, facts.max);
+        text += &format!(": from {} to {}", short(facts.min), short(facts.max));
         if let Some(reason) = &facts.reason {
             text += &format!("; {reason}");
         }
         if let Some(r) = &facts.residual {
-            text += &format!("; {}: off by {:.1e} of {:.1e} ({})", r.name, r.value, r.scale, r.meaning);
+            text += &format!("; check: {} ({})", r.text(), r.meaning);
         }
         if let Some(why) = facts.unchecked {
             text += &format!("; no check: {why}");
@@ -202,5 +211,8 @@ fn figure(args: &Args, net: &Net, method: &Method, input: &Array4<f32>, answer: 
     });
     let mut gallery = Gallery::new(title, rows.collect::<Result<Vec<Row>>>()?);
     gallery.notes.clone_from(&answer.notes);
+    if method.space == Space::Layer {
+        gallery.notes.push(explanation::OVERLAID.into());
+    }
     Ok(gallery.draw()?.png()?)
 }

@@ -76,7 +76,7 @@ pub fn run(args: Args) -> Result<()> {
             (Needs::Snapshots, Some(run)) => Some(Kept::of(run, &net.graph)?),
             _ => None,
         };
-        let bar = say::bar("images");
+        let bar = say::bar("steps");
         let progress = |done: usize, total: usize| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);

@@ -5,9 +5,10 @@
 //! dropout keep channels apart. Layers in a row multiply, branches add. A skip without weights is the identity.
 
 use super::Group;
+use super::contributions::Means;
 use crate::error::{Error, Result};
 use glassbox_engine::graph::Node;
-use glassbox_engine::layers::BatchNorm;
+use glassbox_engine::layers::{BatchNorm, Conv};
 use glassbox_engine::params::ParamViews;
 use glassbox_engine::{Graph, Params};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
@@ -21,6 +22,8 @@ pub enum Strength {
     Sum,
     /// The sum of their absolute values.
     Absolute,
+    /// What was given over them, in the mean of the images.
+    Data,
 }
 
 /// The edges between two groups.
@@ -45,30 +48,45 @@ struct Pushed {
     places: usize,
     /// Layers with weights that were passed.
     through: BTreeSet<usize>,
+    /// Whether the matrix holds what was given over the images.
+    given: bool,
 }
 
 /// The edges between all groups that reach each other without passing a third one, ordered by their ends.
 ///
 /// # Errors
-/// A layer that mixes channels in an unknown way.
-pub fn links(graph: &Graph, params: &Params<f32>, groups: &[Group], strength: Strength) -> Result<Vec<Link>> {
+/// A layer that mixes channels in an unknown way; [`Strength::Data`] without means.
+pub fn links(
+    graph: &Graph,
+    params: &Params<f32>,
+    groups: &[Group],
+    strength: Strength,
+    means: Option<&Means>,
+) -> Result<Vec<Link>> {
+    let means = match (strength, means) {
+        (Strength::Data, None) => {
+            return Err(Error::request("there are no means of activations", "take the means of some images"));
+        }
+        (Strength::Data, means) => means,
+        _ => None,
+    };
     let mut out = Vec::new();
     for (from, group) in groups.iter().enumerate() {
         let mut at: Vec<Option<Pushed>> = vec![None; graph.nodes().len() + 1];
         let matrix = Array2::eye(graph.shape(group.slot).c);
-        at[group.slot] = Some(Pushed { matrix, places: 1, through: BTreeSet::new() });
+        at[group.slot] = Some(Pushed { matrix, places: 1, through: BTreeSet::new(), given: false });
         for i in group.slot..graph.logits() {
             let inputs: Vec<Option<&Pushed>> =
                 graph.nodes()[i].inputs.iter().map(|&slot| at[slot].as_ref()).collect();
             if inputs.iter().all(Option::is_none) {
                 continue;
             }
-            let pushed = push(graph, params, i, &inputs, strength)?;
+            let pushed = push(graph, params, i, &inputs, strength, means)?;
             match groups.iter().position(|g| g.slot == i + 1) {
                 None => at[i + 1] = Some(pushed),
                 Some(to) => {
                     let through = pushed.through.iter().map(|&l| graph.names()[l + 1].clone()).collect();
-                    out.push(Link { from, to, through, units: pushed.spread() });
+                    out.push(Link { from, to, through, units: pushed.given(means, i + 1) });
                 }
             }
         }
@@ -83,10 +101,20 @@ impl Pushed {
         self.matrix.select(Axis(0), &rows)
     }
 
-    fn scaled(&self, layer: usize, matrix: Array2<f32>) -> Self {
+    /// One row per value of `slot`, times what the value was in the mean, unless that has come in before.
+    fn given(&self, means: Option<&Means>, slot: usize) -> Array2<f32> {
+        let mut rows = self.spread();
+        if let Some(means) = means.filter(|_| !self.given) {
+            let sums = means.sums(slot);
+            rows.outer_iter_mut().zip(sums).for_each(|(mut row, sum)| row.mapv_inplace(|v| v * sum));
+        }
+        rows
+    }
+
+    fn scaled(&self, layer: usize, matrix: Array2<f32>, given: bool) -> Self {
         let mut through = self.through.clone();
         through.insert(layer);
-        Self { matrix, places: 1, through }
+        Self { matrix, places: 1, through, given }
     }
 }
 
@@ -96,48 +124,73 @@ fn push(
     i: usize,
     inputs: &[Option<&Pushed>],
     strength: Strength,
+    means: Option<&Means>,
 ) -> Result<Pushed> {
     let node = &graph.nodes()[i];
     let own = params.of_layer(i);
-    let value = |w: f32| if strength == Strength::Sum { w } else { w.abs() };
-    let present = || inputs.iter().copied().flatten();
-    let Some(x) = present().next() else { unreachable!("a layer is passed from one of its inputs") };
+    let value = |w: f32| if strength == Strength::Absolute { w.abs() } else { w };
+    let present = || inputs.iter().zip(&node.inputs).filter_map(|(p, &slot)| Some(((*p)?, slot)));
+    let Some((x, slot)) = present().next() else { unreachable!("a layer is passed from one of its inputs") };
+    let joined = |matrix: Array2<f32>| {
+        let through = present().flat_map(|(p, _)| p.through.iter().copied()).collect();
+        Pushed { matrix, places: 1, through, given: means.is_some() }
+    };
+    // what the first layer of weights gives of its input, where that is what counts
+    let fresh = means.filter(|_| !x.given);
+    let given = means.is_some();
     Ok(match node.layer.kind().name {
-        "add" => {
-            let matrix = present().skip(1).fold(x.spread(), |sum, other| sum + other.spread());
-            let through = present().flat_map(|p| p.through.iter().copied()).collect();
-            Pushed { matrix, places: 1, through }
-        }
+        "add" => joined(
+            present().skip(1).fold(x.given(means, slot), |sum, (other, slot)| sum + other.given(means, slot)),
+        ),
         "concat" => {
             let units = x.matrix.ncols();
             let parts: Vec<Array2<f32>> = inputs
                 .iter()
                 .zip(&node.inputs)
                 .map(|(input, &slot)| {
-                    input.map_or_else(|| Array2::zeros((graph.shape(slot).c, units)), Pushed::spread)
+                    let nothing = || Array2::zeros((graph.shape(slot).c, units));
+                    input.map_or_else(nothing, |p| p.given(means, slot))
                 })
                 .collect();
             let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
-            let matrix = concatenate(Axis(0), &views).map_err(|e| unknown(node, &e.to_string()))?;
-            let through = present().flat_map(|p| p.through.iter().copied()).collect();
-            Pushed { matrix, places: 1, through }
+            joined(concatenate(Axis(0), &views).map_err(|e| unknown(node, &e.to_string()))?)
         }
         "flatten" => Pushed { places: x.places * graph.shape(node.inputs[0]).plane(), ..x.clone() },
-        "conv" => x.scaled(i, convolved(params, node, x.spread().view(), value)?),
+        "conv" => {
+            let any: &dyn Any = &*node.layer;
+            let weight = params.get(&format!("{}.weight", node.name))?;
+            let strengths = match (fresh, any.downcast_ref::<Conv>()) {
+                (Some(means), Some(conv)) => means.convolved(slot, conv, weight),
+                _ => taps(params, node, value)?,
+            };
+            x.scaled(i, convolved(strengths, x.spread().view()), given)
+        }
         "conv_transpose" => {
-            x.scaled(i, transposed(params, node, x.spread().view(), graph.shape(i + 1).c, value)?)
+            let matrix = transposed(params, node, x.given(means, slot).view(), graph.shape(i + 1).c, value)?;
+            x.scaled(i, matrix, given)
         }
         "dense" => {
             let weight = weight(params, node)?;
             let channels = x.matrix.nrows();
-            let folded = Array2::from_shape_fn((weight.len() / (channels * x.places), channels), |(o, c)| {
-                (0..x.places).map(|p| value(weight[o * channels * x.places + c * x.places + p])).sum()
-            });
-            x.scaled(i, folded.dot(&x.matrix))
+            let folded = match fresh {
+                Some(means) => means.dense(slot, &weight, channels, x.places),
+                // what was given is a sum over places already, which the weights then meet in the mean
+                None if x.given => folded(&weight, channels, x.places, value) / x.places as f32,
+                None => folded(&weight, channels, x.places, value),
+            };
+            x.scaled(i, folded.dot(&x.matrix), given)
         }
-        "batchnorm" => x.scaled(i, normalised(node, own, x.spread(), value)),
+        "batchnorm" => x.scaled(i, normalised(node, own, x.given(means, slot), value), given),
         _ if x.matrix.nrows() * x.places == graph.shape(i + 1).c => x.clone(),
         kind => return Err(unknown(node, &format!("{kind} changes the number of channels"))),
+    })
+}
+
+/// A dense layer's weights summed over the places of each channel, [out, channels].
+fn folded(weight: &[f32], channels: usize, places: usize, value: impl Fn(f32) -> f32) -> Array2<f32> {
+    let width = channels * places;
+    Array2::from_shape_fn((weight.len() / width, channels), |(o, c)| {
+        weight[o * width + c * places..][..places].iter().map(|&w| value(w)).sum()
     })
 }
 
@@ -161,25 +214,20 @@ fn taps(params: &Params<f32>, node: &Node, value: impl Fn(f32) -> f32) -> Result
     }))
 }
 
-/// A convolution, in groups or not: each output channel reads its own group's inputs.
-fn convolved(
-    params: &Params<f32>,
-    node: &Node,
-    x: ArrayView2<'_, f32>,
-    value: impl Fn(f32) -> f32,
-) -> Result<Array2<f32>> {
-    let taps = taps(params, node, value)?;
-    let (out, per_group) = taps.dim();
+/// A convolution by its strengths [out, in of a group], in groups or not: each output channel reads its own group's
+/// inputs.
+fn convolved(strengths: Array2<f32>, x: ArrayView2<'_, f32>) -> Array2<f32> {
+    let (out, per_group) = strengths.dim();
     let groups = x.nrows() / per_group.max(1);
     let mut y = Array2::zeros((out, x.ncols()));
     let rows = out / groups.max(1);
     for g in 0..groups {
         let (low, high) = (g * rows, (g + 1) * rows);
         let read = x.slice_axis(Axis(0), (g * per_group..(g + 1) * per_group).into());
-        let own = taps.slice_axis(Axis(0), (low..high).into());
+        let own = strengths.slice_axis(Axis(0), (low..high).into());
         y.slice_axis_mut(Axis(0), (low..high).into()).assign(&own.dot(&read));
     }
-    Ok(y)
+    y
 }
 
 /// A transposed convolution, in groups or not: its weights are [in, out of a group, ...].
@@ -224,7 +272,7 @@ mod tests {
     use super::super::groups;
     use super::*;
     use glassbox_engine::graph::models;
-    use glassbox_engine::layers::{Add, Conv, Dense, Flatten, GlobalAvgPool, MaxPool, Relu};
+    use glassbox_engine::layers::{Add, Dense, Flatten, GlobalAvgPool, MaxPool, Relu};
     use glassbox_engine::{Blocked, Mode, forward};
     use ndarray::Array4;
 
@@ -245,7 +293,7 @@ mod tests {
         params.learnable_mut().iter_mut().for_each(|w| *w = w.abs());
         params.set("conv.bias", ndarray::ArrayD::zeros(vec![4]).view()).unwrap();
         let groups = groups(&graph);
-        let links = links(&graph, &params, &groups, Strength::Sum).unwrap();
+        let links = links(&graph, &params, &groups, Strength::Sum, None).unwrap();
         assert_eq!(links.iter().map(|l| (l.from, l.to)).collect::<Vec<_>>(), [(0, 1), (1, 2)]);
         for channel in 0..3 {
             let image = Array4::from_shape_fn((1, 3, 4, 4), |(_, c, _, _)| f32::from(c == channel));
@@ -277,7 +325,7 @@ mod tests {
         for (strength, value) in
             [(Strength::Sum, (|w| w) as fn(f32) -> f32), (Strength::Absolute, f32::abs as fn(f32) -> f32)]
         {
-            let link = &links(&graph, &params, &groups(&graph), strength).unwrap()[0];
+            let link = &links(&graph, &params, &groups(&graph), strength, None).unwrap()[0];
             assert_eq!(link.through, ["conv"]);
             for ((o, c), &got) in link.units.indexed_iter() {
                 let kernel = weight.index_axis(Axis(0), o);
@@ -302,14 +350,14 @@ mod tests {
             .build()
             .unwrap();
         let params = graph.init::<f32>(Default::default(), 1);
-        let all = links(&graph, &params, &groups(&graph), Strength::Sum).unwrap();
+        let all = links(&graph, &params, &groups(&graph), Strength::Sum, None).unwrap();
         let skip = all.iter().find(|l| (l.from, l.to) == (0, 2)).unwrap();
         assert_eq!((skip.units.clone(), skip.through.is_empty()), (Array2::eye(2), true));
         assert_eq!(all.len(), 4);
 
         let graph = models::named("resnet-small").unwrap();
         let params = graph.init::<f32>(Default::default(), 1);
-        let all = links(&graph, &params, &groups(&graph), Strength::Sum).unwrap();
+        let all = links(&graph, &params, &groups(&graph), Strength::Sum, None).unwrap();
         let ends: Vec<_> = all.iter().map(|l| (l.from, l.to)).collect();
         assert_eq!(ends, [(0, 1), (0, 2), (1, 2), (2, 3), (2, 4), (3, 4), (4, 5), (5, 6)]);
         assert_eq!(all[4].through, ["conv_skip", "bn_skip"]);

@@ -3,7 +3,7 @@
 //! A unit (a channel of maps, or a number of a vector) is described by its profile: its mean activation on the images of
 //! each class, a map counting as its mean or its largest value. Layers are drawn in groups ([`groups`]), the units of a
 //! group's last activation in clusters of similar profiles ([`tree`]); the edges between clusters are the weights that
-//! lie between ([`links`]), the strongest of them bundled where all of several clusters meet all of others
+//! lie between ([`links`]), or what went over them on the images ([`means`]), the strongest of them bundled where all of several clusters meet all of others
 //! ([`bundles`]). A net with skips has links that pass columns by.
 //!
 //! Reference: Liu et al. 2017, Towards Better Analysis of Deep Convolutional Neural Networks (arXiv 1604.07043). The
@@ -11,12 +11,15 @@
 
 pub mod arrange;
 pub mod bundles;
+mod contributions;
 pub mod draw;
 mod groups;
+mod lines;
 mod links;
 mod profiles;
 pub mod tree;
 
+pub use contributions::{Means, means};
 pub use groups::{Group, groups};
 pub use links::{Link, Strength, links};
 pub use profiles::{Pooling, Profiles, profiles};
@@ -108,7 +111,11 @@ pub fn overview(
     progress: Option<&dyn Fn(usize, usize)>,
 ) -> Result<Overview> {
     let groups = groups(graph);
-    let links = links(graph, params, &groups, options.strength)?;
+    let means = match options.strength {
+        Strength::Data => Some(means(graph, params, set, progress)?),
+        Strength::Sum | Strength::Absolute => None,
+    };
+    let links = links(graph, params, &groups, options.strength, means.as_ref())?;
     let slots: Vec<usize> = groups.iter().map(|g| g.slot).collect();
     let (profiles, images) = profiles(graph, params, set, &slots, options.pooling, progress)?;
     let last = groups.len() - 1;

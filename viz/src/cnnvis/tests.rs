@@ -123,3 +123,76 @@ fn a_planted_dead_unit_lies_in_the_dead_cluster_at_the_end() {
     assert_eq!((dead.len(), &dead[0].units[..]), (1, &[5][..]));
     assert!(got.layers[1].clusters.last().unwrap().dead);
 }
+
+/// What a channel gives over all places: the sum of its own part of the convolution, image by image.
+fn part(weight: &ArrayD<f32>, (q, p): (usize, usize), map: &Array2<f32>, pad: usize) -> f64 {
+    let (h, w) = map.dim();
+    let (high, wide) = (weight.shape()[2], weight.shape()[3]);
+    let mut sum = 0.0;
+    for (i, j) in (0..h + 2 * pad + 1 - high).flat_map(|i| (0..w + 2 * pad + 1 - wide).map(move |j| (i, j))) {
+        for (u, v) in (0..high).flat_map(|u| (0..wide).map(move |v| (u, v))) {
+            let at = (i + u).checked_sub(pad).zip((j + v).checked_sub(pad));
+            let seen = at.and_then(|at| map.get(at)).copied().unwrap_or(0.0);
+            sum += f64::from(weight[[q, p, u, v]]) * f64::from(seen);
+        }
+    }
+    sum
+}
+
+#[test]
+fn data_driven_strengths_are_what_each_channel_gave() {
+    let options = Options { strength: Strength::Data, ..OPTIONS };
+    for (model, conv, input, pad, edge) in
+        [("lenet", "conv2", "pool1", 0, (0, 1)), ("gap-small", "conv2", "pool1", 1, (0, 1))]
+    {
+        let graph = models::named(model).unwrap();
+        let params = graph.init::<f32>(Default::default(), 3);
+        let set = images(&graph, 21);
+        let got = overview(&graph, &params, &set, options, None).unwrap();
+        let link = &got.edges.iter().find(|e| (e.link.from, e.link.to) == edge).unwrap().link;
+        assert_eq!(link.through, [conv]);
+        let weight = params.copy(&format!("{conv}.weight")).unwrap();
+        let traces: Vec<_> = (0..21)
+            .map(|n| {
+                let one = Blocked::from_array4(set.images(&[n]).view(), 1);
+                forward(&graph, &params, &one, Mode::Eval).unwrap()
+            })
+            .collect();
+        let (rows, columns) = link.units.dim();
+        for at in [(0, 0), (rows - 1, columns - 1), (rows / 2, 1)] {
+            let map =
+                |n: usize| traces[n].activation(input).unwrap().image(0).index_axis(Axis(0), at.1).to_owned();
+            let want = (0..21).map(|n| part(&weight, at, &map(n), pad)).sum::<f64>() / 21.0;
+            let value = f64::from(link.units[[at.0, at.1]]);
+            assert!((value - want).abs() < 1e-4 * (1.0 + want.abs()), "{model} {at:?}: {value} {want}");
+        }
+    }
+}
+
+#[test]
+fn what_all_channels_gave_is_what_the_net_computed() {
+    for model in ["lenet", "gap-small", "resnet-small"] {
+        let graph = models::named(model).unwrap();
+        let params = graph.init::<f32>(Default::default(), 3);
+        let set = images(&graph, 21);
+        let got =
+            overview(&graph, &params, &set, Options { strength: Strength::Data, ..OPTIONS }, None).unwrap();
+        // the logits: all that the last group gave, and the bias
+        let last = got.layers.len() - 1;
+        let link = &got.edges.iter().find(|e| e.link.to == last).unwrap().link;
+        let name = &link.through[0];
+        let bias = params.copy(&format!("{name}.bias")).unwrap();
+        let mean = means(&graph, &params, &set, None).unwrap().sums(graph.logits());
+        for (q, row) in link.units.outer_iter().enumerate() {
+            let sum = row.iter().map(|&v| f64::from(v)).sum::<f64>() + f64::from(bias[[q]]);
+            assert!((sum - f64::from(mean[q])).abs() < 1e-4, "{model} {q}: {sum} {}", mean[q]);
+        }
+        // a skip without weights gives each channel its own sum
+        for e in got.edges.iter().filter(|e| e.link.through.is_empty()) {
+            let own = means(&graph, &params, &set, None).unwrap().sums(got.layers[e.link.from].slot);
+            for ((q, p), &value) in e.link.units.indexed_iter() {
+                assert_eq!(value, if q == p { own[p] } else { 0.0 });
+            }
+        }
+    }
+}

@@ -61,6 +61,7 @@ fn draw(scene: &Scene<'_>, _: &Settings) -> Result<Vec<File>> {
     };
     let mut ask = Ask::new(scene.graph, scene.params, &input);
     ask.layer = scene.layer.as_deref();
+    ask.progress = scene.progress;
     let table = jury.judge(&ask, boxes)?;
     let picture = Matrix::new(scene, images, &table).draw()?.png()?;
     let mut report = table.report();

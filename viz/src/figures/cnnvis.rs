@@ -30,12 +30,16 @@ pub(super) static FIGURE: Figure = Figure {
         Key {
             name: "strength",
             default: "sum",
-            help: "an edge's strength: sum of the weights, or absolute sum",
+            help: "an edge's strength: sum of the weights, absolute sum, or data, what was given over them",
         },
         Key { name: "pool", default: "mean", help: "what a map counts as: its mean, or max" },
     ],
     draw,
 };
+
+/// What an edge's strength can be.
+const STRENGTHS: [(&str, Strength); 3] =
+    [("absolute", Strength::Absolute), ("data", Strength::Data), ("sum", Strength::Sum)];
 
 /// Patches of a unit.
 const PATCHES: usize = 4;
@@ -44,7 +48,7 @@ fn draw(scene: &Scene<'_>, settings: &Settings) -> Result<Vec<File>> {
     let options = Options {
         clusters: settings.number("clusters", 1.0..=bundles::MOST as f64)? as usize,
         share: settings.number("edges", 0.0..=0.5)?,
-        strength: settings.choice("strength", &[("sum", Strength::Sum), ("absolute", Strength::Absolute)])?,
+        strength: settings.choice("strength", &STRENGTHS)?,
         pooling: settings.choice("pool", &[("max", Pooling::Max), ("mean", Pooling::Mean)])?,
     };
     let set = First::new(scene.data()?, settings.count("images", 1)?);
@@ -84,6 +88,7 @@ fn notes(set: &First<'_>, options: Options) -> Vec<String> {
     let edge = match options.strength {
         Strength::Sum => "the sum of the weights",
         Strength::Absolute => "the sum of the weights' sizes",
+        Strength::Data => "what one gave the other over all places, in the mean of the images,",
     };
     vec![
         format!(

@@ -138,3 +138,107 @@ fn group(
     let grid = Grid { tiles, columns: moments.len(), bar: Some((style, range)) };
     Ok(Group { title: format!("channel {channel}"), grids: vec![grid] })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Snapshots;
+    use super::*;
+    use crate::set::InMemory;
+    use glassbox_engine::layers::{Conv, Dense, Flatten, Relu};
+    use glassbox_engine::{Graph, Params};
+    use ndarray_npy::ReadNpyExt;
+    use serde_json::Value;
+
+    /// Two channels of one 2x2 kernel each over images of 4x4.
+    fn net() -> Graph {
+        Graph::builder("n", [1, 4, 4])
+            .layer("conv", Conv::new(2, 2).without_bias())
+            .layer("relu", Relu)
+            .layer("flatten", Flatten)
+            .layer("fc", Dense::new(2))
+            .build()
+            .unwrap()
+    }
+
+    /// What was learned at each moment: the kernels of both channels.
+    #[derive(Debug)]
+    struct Run(Graph, Vec<[[f32; 4]; 2]>);
+
+    impl Snapshots for Run {
+        fn len(&self) -> usize {
+            self.1.len()
+        }
+
+        fn label(&self, moment: usize) -> String {
+            format!("ep {}", moment + 1)
+        }
+
+        fn params(&self, moment: usize) -> Result<Params<f32>> {
+            let mut params = self.0.init::<f32>(Default::default(), 1);
+            let kernels = self.1[moment].concat();
+            params.set(
+                "conv.weight",
+                ndarray::ArrayView::from_shape((2, 1, 2, 2), &kernels).unwrap().into_dyn(),
+            )?;
+            Ok(params)
+        }
+    }
+
+    #[test]
+    fn each_moment_shows_the_image_that_excites_a_channel_most_then() {
+        let graph = net();
+        // image 0 is bright at one corner, image 1 less bright at another, image 2 is dark
+        let mut input = Array4::zeros((3, 1, 4, 4));
+        (input[[0, 0, 0, 0]], input[[1, 0, 3, 3]], input[[2, 0, 1, 1]]) = (5.0, 3.0, -2.0);
+        let set = InMemory { name: "three images".into(), input, labels: vec![0, 1, 0] };
+        let (none, up, left) = ([-1.0; 4], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0]);
+        // channel 0: silent but for the dark image, then the corner of image 0, then that of image 1, doubled
+        let run = Run(graph.clone(), vec![[none, up], [up, up], [left, up]]);
+        let params = run.params(2).unwrap();
+        let scene = Scene { data: Some(&set), snapshots: Some(&run), ..Scene::new(&graph, &params) };
+        let settings = FIGURE.settings(&["channels=0,1"]).unwrap();
+        let files = FIGURE.files(&scene, &settings).unwrap();
+        let file =
+            |path: &str| &files.iter().find(|f| f.path == path).unwrap_or_else(|| panic!("{path}")).bytes;
+
+        let report: Value = serde_json::from_slice(file("evolution/relu.json")).unwrap();
+        let moments = |channel: usize| -> Vec<(Value, Value, Value)> {
+            let list = report["channels"][channel]["moments"].as_array().unwrap();
+            list.iter().map(|m| (m["at"].clone(), m["image"].clone(), m["activation"].clone())).collect()
+        };
+        let seen = |at: &str, image: u64, activation: f64| (json!(at), json!(image), json!(activation));
+        assert_eq!(moments(0), [seen("ep 1", 2, 2.0), seen("ep 2", 0, 5.0), seen("ep 3", 1, 6.0)]);
+        assert_eq!(moments(1), [seen("ep 1", 0, 5.0), seen("ep 2", 0, 5.0), seen("ep 3", 0, 5.0)]);
+
+        let arrays = ndarray::ArrayD::<f32>::read_npy(&file("evolution/relu-projections.npy")[..]).unwrap();
+        assert_eq!(arrays.shape()[..3], [2, 3, 1]);
+        // one convolution: the projection is the kernel times the activation, wherever it is cut out
+        for (moment, kernel, activation) in [(0, none, 2.0), (1, up, 5.0), (2, left, 6.0)] {
+            let got = arrays.index_axis(Axis(0), 0).index_axis(Axis(0), moment).to_owned();
+            let mut got: Vec<f32> = got.into_iter().filter(|v| *v != 0.0).collect();
+            let mut want: Vec<f32> = kernel.iter().map(|k| k * activation).filter(|v| *v != 0.0).collect();
+            got.sort_by(f32::total_cmp);
+            want.sort_by(f32::total_cmp);
+            assert_eq!(got, want, "moment {moment}");
+        }
+        assert!(file("evolution/relu.png").starts_with(b"\x89PNG"));
+    }
+
+    #[test]
+    fn a_channel_that_never_fires_is_said_to_be_silent() {
+        let graph = net();
+        let input = Array4::from_elem((2, 1, 4, 4), 1.0);
+        let set = InMemory { name: "two images".into(), input, labels: vec![0, 1] };
+        let run = Run(graph.clone(), vec![[[-1.0; 4], [1.0; 4]], [[-1.0; 4], [1.0; 4]]]);
+        let params = run.params(0).unwrap();
+        let scene = Scene { data: Some(&set), snapshots: Some(&run), ..Scene::new(&graph, &params) };
+        let files = FIGURE.files(&scene, &FIGURE.settings(&["channels=0,1"]).unwrap()).unwrap();
+        let report: Value = serde_json::from_slice(&files[0].bytes).unwrap();
+        assert!(report["channels"][0]["moments"].as_array().unwrap().iter().all(|m| m["image"].is_null()));
+        // of equal images the first
+        assert!(report["channels"][1]["moments"].as_array().unwrap().iter().all(|m| m["image"] == 0));
+        let patches = files.iter().find(|f| f.path.ends_with("-projections.npy")).unwrap();
+        let arrays = ndarray::ArrayD::<f32>::read_npy(&patches.bytes[..]).unwrap();
+        assert!(arrays.index_axis(Axis(0), 0).iter().all(|v| *v == 0.0));
+    }
+}

@@ -2,11 +2,13 @@
 
 use super::explanation::{caption, panel, pixels};
 use super::{Figure, File, Needs, Scene};
+use crate::belief::Region;
 use crate::color::{KINDS, WHITE};
 use crate::error::{Error, Result};
 use crate::gallery::{Content, Gallery, Panel, Row};
 use crate::methods::{self, Ask, Key, Settings};
-use crate::studies::localization::{Cut, Found, Side, localize};
+use crate::number::percent;
+use crate::studies::localization::{Cut, Found, Side, localize, overlap};
 use ndarray::{Array3, ArrayView3, Axis, Ix2};
 use serde_json::{Value, json};
 
@@ -44,14 +46,14 @@ fn draw(scene: &Scene<'_>, settings: &Settings) -> Result<Vec<File>> {
     };
     let method = methods::named("saliency")?;
     let answer = method.run(&Ask::new(scene.graph, scene.params, &input), &Settings::defaults(method))?;
-    let (mut rows, mut list) = (Vec::new(), Vec::new());
+    let (mut rows, mut list, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..count {
         let image = pixels(scene.graph, input.index_axis(Axis(0), n))?;
         let map = answer.map.index_axis(Axis(0), n).to_owned().into_dimensionality::<Ix2>();
         let map = map.map_err(|e| Error::shape("saliency", e.to_string(), "report this"))?;
         let found = localize(image.view(), map.view(), cut);
         let mut text = caption(scene.graph, images.name(n), images.label(n), Some(&answer.facts[n]));
-        let mut panels = vec![panel("saliency", method.space, &answer, n)];
+        let mut panels = vec![panel("saliency", method, &answer, n)];
         match &found {
             Ok(found) => {
                 let [rows, columns] = &found.region;
@@ -62,13 +64,20 @@ fn draw(scene: &Scene<'_>, settings: &Settings) -> Result<Vec<File>> {
                     columns.start,
                     columns.end - 1
                 );
+                if let Some(truth) = images.boxes.get(n) {
+                    let share = overlap(&found.region, truth);
+                    text +=
+                        &format!("; {} of the found and the true box together are shared", percent(share));
+                    boxes.push((found.region.clone(), truth.clone()));
+                }
                 panels.extend([seeds(found), sides(found), boxed(image.view(), found)]);
             }
             // a map that points at nothing is a finding, too
             Err(Error::Request { problem, .. }) => text += &format!("; {problem}"),
             Err(_) => return found.map(|_| Vec::new()),
         }
-        list.push(entry(images.name(n), answer.facts[n].class, found.ok().as_ref()));
+        let truth = images.boxes.get(n);
+        list.push(entry(images.name(n), answer.facts[n].class, found.ok().as_ref(), truth));
         rows.push(Row { image, panels, caption: text });
     }
     let mut gallery =
@@ -79,21 +88,45 @@ fn draw(scene: &Scene<'_>, settings: &Settings) -> Result<Vec<File>> {
         100.0 * (1.0 - cut.object),
         100.0 * cut.background
     ));
+    let judged = judged(&boxes);
+    if let Some((own, others)) = judged {
+        gallery.notes.push(format!(
+            "The boxes that are known: found and true box share {} of what either covers, in the mean; the boxes found in \
+             the other images {}.",
+            percent(own),
+            percent(others)
+        ));
+    }
     let report = json!({
+        "overlap": judged.map(|j| j.0), "overlap_of_other_images": judged.map(|j| j.1),
         "model": scene.graph.name(), "object": cut.object, "background": cut.background,
         "smoothness": cut.smoothness, "images": list,
     });
     Ok(vec![File::new("localization.png", gallery.draw()?.png()?), File::json("localization.json", &report)])
 }
 
-fn entry(name: &str, class: Option<usize>, found: Option<&Found>) -> Value {
-    let region = found.map(|f| {
-        let [rows, columns] = &f.region;
-        json!({ "rows": [rows.start, rows.end], "columns": [columns.start, columns.end] })
-    });
+/// Mean overlap of (found, true) boxes, and of each true box with what was found in the other images, which is chance;
+/// nothing of fewer than two images.
+fn judged(boxes: &[(Region, Region)]) -> Option<(f64, f64)> {
+    let mean = |same: bool| {
+        let pairs = (0..boxes.len()).flat_map(|i| (0..boxes.len()).map(move |j| (i, j)));
+        let shares: Vec<f64> =
+            pairs.filter(|(i, j)| (i == j) == same).map(|(i, j)| overlap(&boxes[i].0, &boxes[j].1)).collect();
+        shares.iter().sum::<f64>() / shares.len() as f64
+    };
+    (boxes.len() > 1).then(|| (mean(true), mean(false)))
+}
+
+fn entry(name: &str, class: Option<usize>, found: Option<&Found>, truth: Option<&Region>) -> Value {
+    let place = |[rows, columns]: &Region| json!({ "rows": [rows.start, rows.end], "columns": [columns.start, columns.end] });
+    let region = found.map(|f| place(&f.region));
+    let share_of_truth = found.zip(truth).map(|(f, truth)| overlap(&f.region, truth));
     let share =
         |f: &Found| f.sides.iter().filter(|s| **s == Side::Object).count() as f64 / f.sides.len() as f64;
-    json!({ "image": name, "class": class, "box": region, "share": found.map(share) })
+    json!({
+        "image": name, "class": class, "box": region, "share": found.map(share),
+        "true_box": truth.map(place), "overlap": share_of_truth,
+    })
 }
 
 fn seeds(found: &Found) -> Panel {
@@ -138,4 +171,18 @@ fn boxed(image: ArrayView3<'_, f32>, found: &Found) -> Panel {
         false => image[[c.min(channels - 1), y, x]],
     };
     Panel { title: "box".into(), content: Content::Image(Array3::from_shape_fn((3, h, w), value)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_are_judged_against_those_of_the_other_images() {
+        let (left, right): (Region, Region) = ([0..2, 0..2], [0..2, 2..4]);
+        let good = judged(&[(left.clone(), left.clone()), (right.clone(), right.clone())]);
+        assert_eq!(good, Some((1.0, 0.0)));
+        assert_eq!(judged(&[(left.clone(), right.clone()), (right.clone(), left.clone())]), Some((0.0, 1.0)));
+        assert_eq!(judged(&[(left.clone(), left)]), None);
+    }
 }

@@ -110,7 +110,7 @@ fn panels(
     let kinds = legend.iter().map(|(_, name, color)| (name.clone(), *color)).collect();
     Ok(vec![
         Panel::map(format!("channel {}, total activation", seen.channel), seen.activation.clone(), style),
-        panel(&format!("channel {}, projected to pixels", seen.channel), deconvnet.space, &projection, 0),
+        panel(&format!("channel {}, projected to pixels", seen.channel), deconvnet, &projection, 0),
         Panel::map(
             format!("probability of \"{}\"", scene.graph.class_name(seen.class)),
             seen.probability.clone(),

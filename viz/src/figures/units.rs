@@ -53,7 +53,7 @@ fn rows(scene: &Scene<'_>, slot: usize) -> Result<Vec<Row>> {
             let ask = Ask::new(scene.graph, scene.params, &one).layer(name).unit(Unit::Channel(channel));
             let answer = method.run(&ask, &settings)?;
             let title = format!("channel {channel}, {}", crate::number::short(f64::from(value)));
-            panels.push(panel(&title, method.space, &answer, 0));
+            panels.push(panel(&title, method, &answer, 0));
         }
         let caption = format!(
             "{}; channels by their strongest activation, which stands beside the number",

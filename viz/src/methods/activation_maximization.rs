@@ -13,6 +13,9 @@
 //! at rate `step`, large and small scales alike, with colours decorrelated and a sigmoid for bounds; then the
 //! transforms are the only regularisers (Lucid takes jitter=8 scale=0.1 rotate=10 for 224 pixels).
 //!
+//! Where no gradient comes to the image, in the first 16 steps it is pulled once more through rectifiers that are off,
+//! which then cut only what would close them further (as Lucid does); later, or if nothing comes still, a step is noise.
+//!
 //! The goal is the logit of the class; with `--layer L --unit K` the mean of that channel, `K,Y,X` that unit, `all`
 //! the layer's mean. `start=input` starts at the image instead, `start=zero` at the mean colour.
 //!
@@ -29,7 +32,7 @@ use super::baseline::{blur, seen};
 use super::fourier::Waves;
 use super::pass::{classes, standard};
 use super::project::unit_of;
-use super::studio::{Goal, START, Step, climb, noise, reached_again, rms};
+use super::studio::{Goal, OWN_UNITS, START, Step, climb, noise, reached_again, rms};
 use super::wobble::{JITTER, ROTATE, SCALE, Wobble};
 use super::{Aim, Ask, Error, Key, Method, Result, Settings, Space};
 use glassbox_engine::Real;
@@ -162,8 +165,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let facts = facts.collect();
     let map = ArrayD::from_shape_vec(ask.input.shape(), images)
         .unwrap_or_else(|e| unreachable!("one image per sample: {e}"));
-    Ok(Answer::new(map, facts, |_| "the regularisers leave nothing".into())
-        .note("in the net's own units: take mean and deviation back in to see it"))
+    Ok(Answer::new(map, facts, |_| "the regularisers leave nothing".into()).note(OWN_UNITS))
 }
 
 fn by_pixels<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> Result<Climbed<R>> {
@@ -186,7 +188,7 @@ fn by_pixels<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> 
         wobble.there(own, sample, 0, seen);
     }
     let mut blocked = vec![true; ask.samples()];
-    let reached = climb(ask, &mut images, goal, iterations, |at: Step<'_, R>| {
+    let reached = climb(ask, &mut images, goal, iterations, true, |at: Step<'_, R>| {
         let Step { iteration, sample, image: seen, gradient, .. } = at;
         let image = &mut own[sample * seen.len()..][..seen.len()];
         let gradient = wobble.back(gradient, sample, iteration);
@@ -263,7 +265,7 @@ fn by_waves<R: Real>(ask: &Ask<'_, R>, settings: &Settings, goal: &Goal<R>) -> R
         wobble.there(&whole, sample, 0, image);
     }
     let mut blocked = vec![true; ask.samples()];
-    let reached = climb(ask, &mut images, goal, iterations, |at: Step<'_, R>| {
+    let reached = climb(ask, &mut images, goal, iterations, true, |at: Step<'_, R>| {
         let Step { iteration, sample, image, gradient, .. } = at;
         blocked[sample] &= rms(gradient) == 0.0;
         let gradient = wobble.back(gradient, sample, iteration);

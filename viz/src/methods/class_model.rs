@@ -2,9 +2,10 @@
 //!
 //! `argmax over images I of S_c(I) - lambda |I|^2`, S_c the logit, climbed from the zero image of the net's own
 //! units, which for normalised images is the mean colour; [N, C, H, W] in those units, one per sample for its class.
-//! Each of `iterations` (300) steps adds `step` (0.05) times the gradient, measured by its root mean square at the
-//! start, g0. `l2` (1) sets lambda = l2 g0 / 2: with 1 a linear net ends at an image of root mean square 1, whatever
-//! its weights' scale.
+//! Each of `iterations` (300) steps adds `step` (0.05) times the gradient over g, the largest root mean square of the
+//! logit's gradient met so far. `l2` (1) sets lambda = l2 g / 2: with 1 a linear net ends at an image of root mean
+//! square 1, whatever its weights' scale, and no net of rectifiers and pools goes much beyond. (At the start alone g
+//! can be tiny, where most rectifiers are off, and would let the image grow a thousandfold.)
 //!
 //! Reference: Simonyan, Vedaldi, Zisserman 2014 (arXiv 1312.6034), section 2.
 //!
@@ -13,7 +14,7 @@
 
 use super::answer::{Answer, Facts, Residual};
 use super::pass::classes;
-use super::studio::{Goal, Step, climb, noise, rms};
+use super::studio::{Goal, OWN_UNITS, Step, climb, noise, rms};
 use super::{Aim, Ask, Key, Method, Result, Settings, Space};
 use glassbox_engine::Real;
 use ndarray::ArrayD;
@@ -23,7 +24,7 @@ pub(super) static METHOD: Method = Method {
     summary: "an image that the net takes for the class itself, with an L2 penalty",
     keys: &[
         Key { name: "iterations", default: "300", help: "steps of the climb" },
-        Key { name: "step", default: "0.05", help: "length of a step, in units of the first gradient" },
+        Key { name: "step", default: "0.05", help: "length of a step, in units of the largest gradient" },
         Key { name: "l2", default: "1", help: "strength of the penalty on the image's square" },
         Key { name: "seed", default: "0", help: "seed of the start where the zero image has no gradient" },
     ],
@@ -45,19 +46,17 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let mut scale = vec![0.0; ask.samples()];
     let mut left = vec![(0.0, 0.0); ask.samples()];
     let goal = Goal::Classes(targets.clone());
-    let reached = climb(ask, &mut images, &goal, iterations, |at: Step<'_, R>| {
+    let reached = climb(ask, &mut images, &goal, iterations, false, |at: Step<'_, R>| {
         let Step { sample, image, gradient, .. } = at;
         let here = rms(gradient);
-        if scale[sample] == 0.0 {
-            scale[sample] = here;
-        }
+        scale[sample] = here.max(scale[sample]);
         if scale[sample] == 0.0 {
             // every path is blocked: step aside
             return noise(seed, sample, at.iteration as u64, 0.01, image);
         }
-        let g0 = scale[sample];
-        let total: Vec<f64> = gradient.iter().zip(&*image).map(|(g, x)| g - l2 * g0 * x.wide()).collect();
-        image.iter_mut().zip(&total).for_each(|(x, t)| *x += R::of(step * t / g0));
+        let unit = scale[sample];
+        let total: Vec<f64> = gradient.iter().zip(&*image).map(|(g, x)| g - l2 * unit * x.wide()).collect();
+        image.iter_mut().zip(&total).for_each(|(x, t)| *x += R::of(step * t / unit));
         left[sample] = (rms(&total), here);
     })?;
     let facts = targets.iter().zip(reached).zip(&left).map(|((&class, logit), &(value, scale))| Facts {
@@ -69,6 +68,5 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let facts = facts.collect();
     let map = ArrayD::from_shape_vec(ask.input.shape(), images)
         .unwrap_or_else(|e| unreachable!("one image per sample: {e}"));
-    Ok(Answer::new(map, facts, |_| "no path leads from the class to the input".into())
-        .note("in the net's own units: take mean and deviation back in to see it"))
+    Ok(Answer::new(map, facts, |_| "no path leads from the class to the input".into()).note(OWN_UNITS))
 }

@@ -18,7 +18,7 @@ use super::answer::{Answer, Facts};
 use super::baseline::seen;
 use super::cams::{enlarge, site};
 use super::pass::standard;
-use super::studio::{Goal, Step, climb, reached_again, roll};
+use super::studio::{Goal, OWN_UNITS, Step, climb, reached_again, roll};
 use super::{Aim, Ask, Key, Method, Result, Settings, Space, Targets};
 use glassbox_engine::rng::{Purpose, Stream};
 use glassbox_engine::{Graph, Params, Real};
@@ -109,24 +109,25 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         }
         let here =
             Ask { graph: &graph, params: &params, input: &start, targets: Targets::Top, ..ask.clone() };
-        let reached = climb(&here, &mut images, &Goal::Energy(site.slot), iterations, |at: Step<'_, R>| {
-            let mean = at.gradient.iter().map(|g| g.abs()).sum::<f64>() / at.gradient.len() as f64;
-            let channels = at.image.chunks_exact_mut(h * w).zip(at.gradient.chunks_exact(h * w));
-            for (channel, (image, gradient)) in channels.enumerate() {
-                let step =
-                    if mean > 0.0 { levels / 255.0 * (high[channel] - low[channel]) / mean } else { 0.0 };
-                let (low, high) = (R::of(low[channel]), R::of(high[channel]));
-                for (v, g) in image.iter_mut().zip(gradient) {
-                    *v = (*v + R::of(step * g)).max(low).min(high);
+        let reached =
+            climb(&here, &mut images, &Goal::Energy(site.slot), iterations, false, |at: Step<'_, R>| {
+                let mean = at.gradient.iter().map(|g| g.abs()).sum::<f64>() / at.gradient.len() as f64;
+                let channels = at.image.chunks_exact_mut(h * w).zip(at.gradient.chunks_exact(h * w));
+                for (channel, (image, gradient)) in channels.enumerate() {
+                    let step =
+                        if mean > 0.0 { levels / 255.0 * (high[channel] - low[channel]) / mean } else { 0.0 };
+                    let (low, high) = (R::of(low[channel]), R::of(high[channel]));
+                    for (v, g) in image.iter_mut().zip(gradient) {
+                        *v = (*v + R::of(step * g)).max(low).min(high);
+                    }
                 }
-            }
-            let (rows, columns) = shift(at.sample, at.iteration);
-            roll(at.image, h, w, -rows, -columns);
-            if at.iteration + 1 < iterations {
-                let (rows, columns) = shift(at.sample, at.iteration + 1);
-                roll(at.image, h, w, rows, columns);
-            }
-        })?;
+                let (rows, columns) = shift(at.sample, at.iteration);
+                roll(at.image, h, w, -rows, -columns);
+                if at.iteration + 1 < iterations {
+                    let (rows, columns) = shift(at.sample, at.iteration + 1);
+                    roll(at.image, h, w, rows, columns);
+                }
+            })?;
         let images = Array4::from_shape_vec((n, c, h, w), images)
             .unwrap_or_else(|e| unreachable!("one image per sample: {e}"));
         if octave == 0 {
@@ -140,7 +141,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let checks = reached_again(ask, &standard(&dream), &Goal::Energy(site.slot), &reached)?;
     facts.iter_mut().zip(checks).for_each(|(facts, check)| facts.residual = Some(check));
     let mut answer = Answer::new(dream.into_dyn(), facts, |_| "the image is zero".into());
-    notes.push("in the net's own units: take mean and deviation back in to see it".into());
+    notes.push(OWN_UNITS.into());
     answer.notes = notes;
     Ok(answer)
 }

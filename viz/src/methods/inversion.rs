@@ -15,7 +15,7 @@
 use super::answer::{Answer, Facts, Residual};
 use super::cams::site;
 use super::pass::{Pass, each_sample, values};
-use super::studio::{Goal, Step, climb, noise};
+use super::studio::{Goal, OWN_UNITS, Step, climb, noise};
 use super::{Aim, Ask, Key, Method, Result, Settings, Space};
 use glassbox_engine::Real;
 use glassbox_engine::graph::Keep;
@@ -100,7 +100,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let mut states = vec![fresh; ask.samples()];
     let stage = iterations.div_ceil(3);
     let spatial = ask.graph.input().spatial();
-    climb(ask, &mut images, &Goal::Near(slot, wanted), iterations, |at: Step<'_, R>| {
+    climb(ask, &mut images, &Goal::Near(slot, wanted), iterations, false, |at: Step<'_, R>| {
         let Step { iteration, sample, image, value, gradient } = at;
         let state = &mut states[sample];
         let mut down: Vec<f64> = gradient.iter().map(|g| -g).collect();
@@ -138,7 +138,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         .unwrap_or_else(|e| unreachable!("one image per sample: {e}"));
     Ok(Answer::new(map, facts, |_| "the layer is zero for this image, and so is the smoothest image".into())
         .note(format!("looks like the image to layer {}", ask.graph.names()[slot]))
-        .note("in the net's own units: take mean and deviation back in to see it"))
+        .note(OWN_UNITS))
 }
 
 /// The layer's activations of each sample.

@@ -156,6 +156,18 @@ impl Method {
         (self.run64)(ask, settings)
     }
 
+    /// Whether it asks about a class; the others see the same whatever the class.
+    pub fn sees_class(&self) -> bool {
+        !["deep-dream", "eigen-cam", "inversion"].contains(&self.name)
+    }
+
+    /// Whether its values are shares of the logit, or of its difference from a baseline's, so that their sum over the
+    /// channels of a pixel is the pixel's own share.
+    pub fn shares(&self) -> bool {
+        let names = ["deeplift", "expected-gradients", "gradient-x-input", "integrated-gradients"];
+        names.contains(&self.name) || self.name.starts_with("lrp-")
+    }
+
     /// Its manual page: formula, reference, defaults, limits.
     pub fn manual(&self) -> String {
         manual(self.source)

@@ -6,8 +6,14 @@ use super::pass::{Pass, once_more, put, set, value, values};
 use super::residual::repeated;
 use super::{Ask, Result, Unit};
 use glassbox_engine::graph::Keep;
+use glassbox_engine::layers::{At, Layer, Needs};
 use glassbox_engine::rng::{Purpose, Stream};
+use glassbox_engine::rules::{Match, RoleKind, Rule};
 use glassbox_engine::{Blocked, Real, RuleSet, View};
+
+/// The note of all images that were made.
+pub(super) const OWN_UNITS: &str = "the array holds the net's own units (mean subtracted, divided by the deviation); \
+    pictures show it as pixels";
 
 /// The number that is raised.
 #[derive(Clone, Debug)]
@@ -93,21 +99,72 @@ pub(super) struct Step<'s, R> {
     pub gradient: &'s [f64],
 }
 
-/// Changes `images`, one per sample, `iterations` times; returns the goal's value at each of the last.
+/// A rectifier that is off still passes signals that would turn it on: of a signal that raises the goal only what is
+/// negative, and would close the rectifier further, is cut there.
+#[derive(Clone, Copy, Debug)]
+struct Revive;
+
+impl<R: Real> Rule<R> for Revive {
+    fn reads(&self, _: &dyn Layer) -> Needs {
+        Needs::OUTPUT
+    }
+
+    fn pull(
+        &self,
+        at: &At<'_, R>,
+        signal: View<'_, R>,
+        out: &mut [Blocked<R>],
+        _: &mut [R],
+    ) -> glassbox_engine::Result<()> {
+        let pairs = signal.data.iter().zip(at.output.data);
+        for (out, (&s, &y)) in out[0].values_mut().iter_mut().zip(pairs) {
+            *out = if y > R::zero() { s } else { s.max(R::zero()) };
+        }
+        Ok(())
+    }
+}
+
+/// Steps in which an image without any gradient is led by [`Revive`].
+const REVIVED: usize = 16;
+
+/// Gradients of the goal at the images of a batch, [C, H, W] each. With `revive`, those that are zero everywhere are
+/// pulled once more through rectifiers that are off.
+fn gradients<R: Real>(
+    pass: &mut Pass<'_, R>,
+    slot: usize,
+    revive: bool,
+    seed: impl Fn(&mut Blocked<R>),
+) -> Result<Vec<Vec<f64>>> {
+    let count = pass.trace.batch();
+    let gather = |pass: &Pass<'_, R>| -> Result<Vec<Vec<f64>>> {
+        (0..count).map(|i| Ok(values(pass.signal(0)?, i).map(|v| v.wide()).collect())).collect()
+    };
+    pass.pull(slot, 0, &RuleSet::gradient(), &seed)?;
+    let mut found = gather(pass)?;
+    let dead = |gradient: &Vec<f64>| gradient.iter().all(|&g| g == 0.0);
+    if revive && found.iter().any(dead) {
+        pass.pull(slot, 0, &RuleSet::gradient().with(Match::Role(RoleKind::Rectifier), Revive), &seed)?;
+        let again = gather(pass)?;
+        found.iter_mut().zip(again).filter(|(old, _)| dead(old)).for_each(|(old, new)| *old = new);
+    }
+    Ok(found)
+}
+
+/// Changes `images`, one per sample, `iterations` times; returns the goal's value at each of the last. With `revive`,
+/// images without a gradient are led by rectifiers that are off in the first steps (Olah, Mordvintsev, Schubert 2017).
 pub(super) fn climb<R: Real>(
     ask: &Ask<'_, R>,
     images: &mut [R],
     goal: &Goal<R>,
     iterations: usize,
+    revive: bool,
     mut step: impl FnMut(Step<'_, R>),
 ) -> Result<Vec<f64>> {
     let size = ask.size();
     let samples = images.len() / size;
     let mut pass = Pass::new(ask, samples, Keep::Everything);
     let slot = goal.slot(pass.logits);
-    let rules = RuleSet::gradient();
     let mut last = Vec::with_capacity(samples);
-    let mut gradient = Vec::with_capacity(size);
     let capacity = pass.capacity();
     for (group, images) in images.chunks_mut(capacity * size).enumerate() {
         let (first, count) = (group * capacity, images.len() / size);
@@ -121,14 +178,12 @@ pub(super) fn climb<R: Real>(
                 break;
             }
             let here = pass.trace.slot(slot)?.clone();
-            pass.pull(slot, 0, &rules, |seed| {
+            let gradients = gradients(&mut pass, slot, revive && iteration < REVIVED, |seed| {
                 (0..count).for_each(|i| goal.seed(seed, here.view(), i, first + i));
             })?;
-            for (i, image) in images.chunks_exact_mut(size).enumerate() {
-                gradient.clear();
-                gradient.extend(values(pass.signal(0)?, i).map(|v| v.wide()));
+            for (i, (image, gradient)) in images.chunks_exact_mut(size).zip(&gradients).enumerate() {
                 let (sample, value) = (first + i, reached[i]);
-                step(Step { iteration, sample, image, value, gradient: &gradient });
+                step(Step { iteration, sample, image, value, gradient });
             }
             ask.progress(first * iterations + count * (iteration + 1), samples * iterations);
         }

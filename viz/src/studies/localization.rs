@@ -57,6 +57,14 @@ pub struct Found {
     pub region: [Range<usize>; 2],
 }
 
+/// Pixels that two boxes share over those that either covers; 0 where both are empty.
+pub fn overlap(a: &[Range<usize>; 2], b: &[Range<usize>; 2]) -> f64 {
+    let shared = |axis: usize| a[axis].end.min(b[axis].end).saturating_sub(a[axis].start.max(b[axis].start));
+    let area = |of: &[Range<usize>; 2]| of[0].len() * of[1].len();
+    let both = shared(0) * shared(1);
+    both as f64 / (area(a) + area(b) - both).max(1) as f64
+}
+
 const BINS: usize = 16;
 /// Capacities are whole numbers, this many to a unit of energy, so that sums are exact.
 const UNIT: f64 = 1e6;
@@ -262,6 +270,15 @@ mod tests {
             assert_eq!(*side == Side::Object, disc(y, x), "row {y}, column {x}");
         }
         assert_eq!(found.region, [6..19, 3..16]);
+    }
+
+    #[test]
+    fn overlaps_are_shares_of_what_either_covers() {
+        let one = [0..4, 2..6];
+        assert_eq!(overlap(&one, &one), 1.0);
+        assert_eq!(overlap(&one, &[2..6, 2..6]), 8.0 / 24.0);
+        assert_eq!(overlap(&one, &[0..4, 6..9]), 0.0);
+        assert_eq!(overlap(&[0..0, 0..0], &[0..0, 0..0]), 0.0);
     }
 
     #[test]

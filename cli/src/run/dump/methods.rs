@@ -62,9 +62,8 @@ pub fn at_layer(
 /// A method's answer for the top class of every image.
 fn class(files: &mut Files<'_>, method: &Method, ask: Ask<'_>, probe: &Probe, title: &str) -> Result<()> {
     let answer = method.run(&ask, &Settings::defaults(method))?;
-    let row = |n: usize| {
-        row(ask.graph, probe, n, vec![panel(method.name, method.space, &answer, n)], Some(&answer))
-    };
+    let row =
+        |n: usize| row(ask.graph, probe, n, vec![panel(method.name, method, &answer, n)], Some(&answer));
     let rows = (0..probe.len()).map(row).collect::<Result<_>>()?;
     let mut gallery = Gallery::new(title, rows);
     gallery.notes.extend(answer.notes.iter().cloned());
@@ -91,8 +90,7 @@ fn units(
     });
     let answers: Vec<(usize, Answer)> = answers.collect::<Result<_>>()?;
     let rows = (0..probe.len()).map(|n| {
-        let panels =
-            answers.iter().map(|(k, answer)| panel(&format!("channel {k}"), method.space, answer, n));
+        let panels = answers.iter().map(|(k, answer)| panel(&format!("channel {k}"), method, answer, n));
         row(graph, probe, n, panels.collect(), None)
     });
     let title = format!("deconvnet: channels of {layer} projected to pixels after {when}");
