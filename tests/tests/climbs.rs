@@ -41,7 +41,8 @@ fn rectifiers_that_are_off_lead_the_first_steps() {
         let answer = climbed(0, set);
         let facts = &answer.facts[0];
         assert!(facts.score.unwrap() > 4.0, "{facts:?}");
-        assert!(facts.reason.is_none(), "{facts:?}");
+        // every pixel ends at the brightest value, which is all there is to say against the map
+        assert!(facts.reason.as_ref().is_some_and(|why| why.contains("the same everywhere")), "{facts:?}");
         assert!(answer.map.iter().all(|&v| v > 0.9), "{}", answer.map);
     }
 }
