@@ -131,6 +131,8 @@ fn layers(run: &Path) -> Result<String> {
             all.len()
         );
     }
+    let mut links = String::new();
+    let mut parts = String::new();
     for layer in index.layers() {
         let mut own = String::new();
         for kind in KINDS {
@@ -144,10 +146,12 @@ fn layers(run: &Path) -> Result<String> {
             }
         }
         if !own.is_empty() {
-            html += &format!("<h3>{}</h3>{own}", escape(layer));
+            let name = escape(layer);
+            links += &format!("<a href=\"#layer-{name}\">{name}</a>");
+            parts += &format!("<details open id=\"layer-{name}\"><summary>{name}</summary>{own}</details>");
         }
     }
-    Ok(html)
+    Ok(format!("{html}<nav aria-label=\"Layers\">{links}</nav>{parts}"))
 }
 
 /// A picture of a dump.
