@@ -57,7 +57,7 @@ pub enum Error {
         cure: String,
     },
     /// Reading or writing failed.
-    #[error("{}: cannot {action}: {source}", file.display())]
+    #[error("{}: cannot {action}: {source}{}", file.display(), remedy(source))]
     Io {
         /// The file or folder.
         file: PathBuf,
@@ -136,6 +136,18 @@ impl Error {
     }
 }
 
+/// What to do about a file that cannot be read or written, where the system's reason tells.
+fn remedy(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match source.kind() {
+        NotFound => "; check the spelling of the path",
+        PermissionDenied => "; check who may read and write there, or choose another place",
+        ReadOnlyFilesystem => "; choose a place that can be written to",
+        StorageFull | QuotaExceeded => "; make room; files written before are whole",
+        _ => "",
+    }
+}
+
 /// The known name nearest to `name` in spelling, if any is near enough to be what was meant.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let score = |k: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &k.to_lowercase());
@@ -155,6 +167,16 @@ pub fn suggest(name: &str, known: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failed_calls_tell_what_to_do() {
+        // the numbers of Linux: no space left, read-only file system, no such file, an error of the device
+        for (number, cure) in [(28, "make room"), (30, "can be written to"), (2, "spelling"), (5, "error 5)")]
+        {
+            let error = Error::io("runs/a", "write the file", std::io::Error::from_raw_os_error(number));
+            assert!(cfg!(not(target_os = "linux")) || error.to_string().contains(cure), "{error}");
+        }
+    }
 
     #[test]
     fn nearest_spelling_is_offered_only_when_near() {
