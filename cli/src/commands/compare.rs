@@ -56,7 +56,13 @@ pub fn run(args: Args) -> Result<()> {
     let other = args.data.load(Some(runs[1]))?.test;
     if test.hash() != other.hash() {
         return Err(Error::request(
-            format!("the runs were tested on different images (\"{}\" and \"{}\")", test.name, other.name),
+            format!(
+                "the runs were tested on different images ({} of \"{}\" and {} of \"{}\")",
+                test.len(),
+                test.name,
+                other.len(),
+                other.name
+            ),
             "name one data set for both with --data",
         ));
     }
@@ -82,11 +88,12 @@ pub fn run(args: Args) -> Result<()> {
         say::line(format!("{}: test accuracy {:.2} %", run.display(), 100.0 * accuracy));
     }
     say::line(format!(
-        "of {} images of {}, {} are right in the first alone and {} in the second alone: McNemar's test p = {p:.3} ({})",
+        "of {} images of {}, {} are right in the first alone and {} in the second alone: McNemar's test p {} ({})",
         say::count(test.len() as u64),
         test.name,
         flips.lost.len(),
         flips.won.len(),
+        if p < 0.001 { "< 0.001".to_string() } else { format!("= {p:.3}") },
         if p < 0.05 { "chance alone seldom does that" } else { "chance alone may well do that" }
     ));
     let mut list: Vec<usize> = flips.lost.iter().chain(&flips.won).copied().collect();
