@@ -138,6 +138,16 @@ fn training_says_lines_when_piped_and_json_when_asked() {
     assert!(folder.path().join("runs/lenet-3/run.toml").is_file());
     let text = ok(folder.path(), &["train", "--dry-run", "--optimizer", "adam"]);
     assert!(text.contains("lr = 0.001") && text.contains("[[layer]]"), "{text}");
+    // a colour net is not left where grey ones start
+    let text = ok(folder.path(), &["train", "--dry-run", "--model", "alexnet-cifar", "--data", "shapes"]);
+    for line in [
+        "init = \"he\"",
+        "optimizer = \"adamw\"",
+        "lr = 0.0003",
+        "augment = [\"flip\", \"turn\", \"shift=2\"]",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
     assert!(!folder.path().join("runs/lenet-4").exists());
 }
 
@@ -150,6 +160,8 @@ fn wrong_requests_name_the_cure_and_exit_with_2() {
     for (args, says) in [
         (vec!["train", "--model", "lenett"], "did you mean \"lenet\"?"),
         (vec!["train", "--optimizer", "addam"], "did you mean \"adam\"?"),
+        (vec!["train", "--model", "zfnet", "--data", "shapes"], "does not fit images of 3x32x32"),
+        (vec!["train", "--lr", "-1"], "learning rate -1 is not positive"),
         (vec!["train", "--schedule", "cosin"], "did you mean \"cosine\"?"),
         (vec!["train", "--batch", "0"], "at least 1 image"),
         (vec!["train", "--momentum", "2"], "momentum = 2"),

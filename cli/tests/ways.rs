@@ -150,24 +150,18 @@ fn tensorboard_gets_one_growing_file_and_changes_no_bit() {
 fn shapes_in_cifars_layout_train_to_the_same_bits() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    let splits = glassbox_engine::data::shapes::generate(0, 500, 100);
-    let records = |data: &glassbox_engine::data::Dataset, from: usize| -> Vec<u8> {
-        let record = |i: usize| {
-            let pixels = data.pixels.index_axis(ndarray::Axis(0), i);
-            [data.labels[i] as u8]
-                .into_iter()
-                .chain(pixels.iter().copied().collect::<Vec<_>>())
-                .collect::<Vec<_>>()
-        };
-        (from..from + 100).flat_map(record).collect()
-    };
-    let folder = at.join("cifar-10-batches-bin");
-    fs::create_dir(&folder).unwrap();
-    for i in 0..5 {
-        fs::write(folder.join(format!("data_batch_{}.bin", i + 1)), records(&splits.train, 100 * i)).unwrap();
-    }
-    fs::write(folder.join("test_batch.bin"), records(&splits.test, 0)).unwrap();
-    fs::write(folder.join("batches.meta.txt"), splits.test.classes.join("\n")).unwrap();
+    let text = good(at, "datasets shapes --limit 300 --write cifar-10-batches-bin");
+    assert!(text.contains("300 training and 300 test images of shapes"), "{text}");
+    // a record as CIFAR's page describes it: the label, then the red, green and blue planes
+    let bytes = fs::read(at.join("cifar-10-batches-bin/data_batch_1.bin")).unwrap();
+    let first = glassbox_engine::data::shapes::generate(0, 13, 1).train.pixels;
+    let record = &bytes[12 * 3073..][..3073];
+    let pixels: Vec<u8> = first.index_axis(ndarray::Axis(0), 12).iter().copied().collect();
+    assert!(bytes.len() == 60 * 3073 && record[0] == 2 && record[1..] == pixels);
+    let text = refused(at, "datasets shapes --write cifar-10-batches-bin", 2);
+    assert!(text.contains("never overwritten"), "{text}");
+    let text = refused(at, "datasets digits --write grey", 2);
+    assert!(text.contains("1x28x28") && !at.join("grey").exists(), "{text}");
     let short = "--model cifar-quick --limit 100 --batch 20 --epochs 1 --augment flip --no-figures --quiet";
     good(at, &format!("train --data shapes {short} --out made"));
     good(at, &format!("train --data cifar10 --data-dir . {short} --out read"));

@@ -7,7 +7,7 @@ use crate::run::lock::Lock;
 use crate::run::progress::Manner;
 use crate::run::session::{self, Session};
 use crate::run::stop::Stop;
-use crate::run::{data, record};
+use crate::run::{data, record, usual};
 use crate::{say, threads};
 use glassbox_engine::Graph;
 use glassbox_engine::io::{atomic, weights};
@@ -56,6 +56,7 @@ pub fn run(args: Args) -> Result<()> {
     config.epochs = args.epochs.unwrap_or(config.epochs);
     config.recipe()?;
     let graph = Graph::from_toml(&atomic::read_text(&model_toml)?, &model_toml.display().to_string())?;
+    let config = usual::fill(config, &graph);
     let splits = data::of_run(&config)?;
     record::same_data(&run_toml, &splits)?;
     let Newest { found, damaged } = checkpoint::newest(&run, &graph)?;
@@ -64,9 +65,9 @@ pub fn run(args: Args) -> Result<()> {
     }
     let from = match found {
         Some((path, from)) => {
+            same_config(&args, &config, &from)?;
             let told = format!("note: going on after step {} from {}", from.place.step, path.display());
             (!args.quiet).then(|| say::note(told));
-            same_config(&args, &config, &from)?;
             Some(from)
         }
         None => {
@@ -112,7 +113,7 @@ fn same_config(args: &Args, config: &Config, from: &Checkpoint) -> Result<()> {
         return Ok(());
     }
     Err(Error::request(
-        format!("{} was changed since the checkpoint:\n  {list}\n", file.display()),
+        format!("{} was changed since the checkpoint:\n  {list}", file.display()),
         "put it back, start a new run, or go on all the same with --force",
     ))
 }

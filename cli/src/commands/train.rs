@@ -8,7 +8,7 @@ use crate::run::progress::Manner;
 use crate::run::seeds::{self, Done, Seeds};
 use crate::run::session::{self, Session};
 use crate::run::stop::Stop;
-use crate::run::{data, dump, record};
+use crate::run::{data, dump, record, usual};
 use crate::{net, say, threads};
 use glassbox_engine::data::{Augment, Dataset, Splits};
 use glassbox_engine::graph::models::MODELS;
@@ -48,7 +48,7 @@ pub struct Args {
     /// Weights to start from
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// How fresh parameters start: pytorch, he, glorot [default: pytorch]
+    /// How fresh parameters start: pytorch, he, glorot [default: pytorch; he for colour images]
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
     /// Passes over the training set [default: 15]
@@ -57,20 +57,21 @@ pub struct Args {
     /// Images per step [default: 64]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// sgd, adam, adamw, rmsprop [default: sgd]
+    /// sgd, adam, adamw, rmsprop [default: sgd; adamw for colour images]
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
-    /// Base learning rate [default: 0.05 for sgd, 0.001 for the others]
-    #[arg(long, value_name = "X")]
+    /// Base learning rate [default: 0.05 for sgd, 0.001 for the others; 0.01 and 0.0003 for nets of more
+    /// than five learned layers in a row without batch-norm]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Share of the last move that sgd keeps [default: 0.9]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     momentum: Option<f64>,
     /// Let sgd look ahead along the momentum
     #[arg(long)]
     nesterov: bool,
     /// Weight decay [default: 0.0005]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
     /// constant, step, cosine, one-cycle, warmup; several with their epochs, as in warmup:2+cosine [default: one-cycle]
     #[arg(long, value_name = "NAME")]
@@ -79,13 +80,13 @@ pub struct Args {
     #[arg(long, value_name = "EPOCHS")]
     plateau: Option<u64>,
     /// Largest norm of all gradients together
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     clip: Option<f64>,
     /// cross-entropy, mse [default: cross-entropy]
     #[arg(long, value_name = "NAME")]
     loss: Option<String>,
     /// Share of the target spread evenly over all classes
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     label_smoothing: Option<f64>,
     /// How much each class counts: balanced, or a number for each, as in 1,1,2.5
     #[arg(long, value_name = "WEIGHTS")]
@@ -94,7 +95,8 @@ pub struct Args {
     /// at most 200 epochs at a constant rate without augmentation, and fails if one is wrong in the end
     #[arg(long, value_name = "N")]
     overfit: Option<usize>,
-    /// Augmentation steps, as in crop=4,flip, or none [default: shift=2 for digits, none for others]
+    /// Augmentation steps, as in crop=4,flip, or none [default: shift=2 for digits; flip,turn,shift=2 for shapes;
+    /// none for others]
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     augment: Option<Vec<String>>,
     /// Seed of first parameters, order, augmentation and dropout [default: 1]
@@ -169,8 +171,8 @@ impl Args {
             ($($own:ident => $key:expr),* $(,)?) => { $(if let Some(v) = self.$own.clone() { $key = v.into(); })* };
         }
         take! {
-            model => c.model, data => c.data, init => c.init, epochs => c.epochs, batch => c.batch,
-            optimizer => c.optimizer, momentum => c.momentum, weight_decay => c.weight_decay,
+            model => c.model, data => c.data, epochs => c.epochs, batch => c.batch,
+            momentum => c.momentum, weight_decay => c.weight_decay,
             schedule => c.schedule, loss => c.loss, label_smoothing => c.label_smoothing,
             seed => c.seed, threads => c.threads, dump => c.dump.what, dump_layers => c.dump.layers,
             dump_every_steps => c.dump.every_steps, checkpoint_every_steps => c.checkpoint.every_steps,
@@ -189,10 +191,12 @@ impl Args {
         c.limit = self.limit.or(c.limit);
         c.weights = self.weights.clone().or(c.weights);
         c.clip = self.clip.or(c.clip);
-        c.dump.every = Some(self.dump_every.unwrap_or_else(|| c.dump_every()));
+        c.init = self.init.clone().or(c.init);
+        c.optimizer = self.optimizer.clone().or(c.optimizer);
+        c.lr = self.lr.or(c.lr);
+        c.dump.every = self.dump_every.or(c.dump.every);
         c.dump.images = self.dump_images.clone().map_or(c.dump.images, Images::These);
         c.early_stop = self.early_stop.or(c.early_stop);
-        c.lr = Some(self.lr.or(c.lr).unwrap_or_else(|| c.learning_rate()));
         Ok(c)
     }
 
@@ -219,10 +223,11 @@ pub fn run(args: Args) -> Result<()> {
     };
     let seeds = seeds.of(config.seed);
     // everything is checked before the first run begins
-    Job::new(&args, config.clone())?;
+    let checked = Job::new(&args, config.clone())?;
     if args.dry_run {
         let list: Vec<String> = seeds.iter().map(u64::to_string).collect();
-        say::line(format!("{}\n# {} runs, with the seeds {}", config.to_toml()?, seeds.len(), list.join(", ")));
+        let text = checked.config.to_toml()?;
+        say::line(format!("{text}\n# {} runs, with the seeds {}", seeds.len(), list.join(", ")));
         return Ok(());
     }
     let stop = Stop::listen()?;
@@ -247,10 +252,12 @@ struct Job {
 
 impl Job {
     fn new(args: &Args, config: Config) -> Result<Self> {
-        let mut recipe = config.recipe()?;
-        let augment = Augment::parse(&config.augmentation())?;
+        config.recipe()?; // names and numbers are checked before anything is loaded
         let splits = data::of_run(&config)?;
         let graph = fit(&config.model, &splits.train, args.manner())?;
+        let config = usual::fill(config, &graph);
+        let mut recipe = config.recipe()?;
+        let augment = Augment::parse(config.augment.as_deref().unwrap_or_default())?;
         if let Some(weights) = &config.class_weights {
             recipe.class_weights = weights.of(&splits.train)?;
         }
@@ -304,7 +311,12 @@ fn fit(name: &str, data: &Dataset, manner: Manner) -> Result<Graph> {
                     data.name
                 ));
             }
-            graph.adapted([c, h, w], Some(classes))?
+            graph.adapted([c, h, w], Some(classes)).map_err(|e| {
+                Error::request(
+                    format!("model {name}, made for {input}, does not fit images of {c}x{h}x{w}: {e}"),
+                    "or take a smaller model: alexnet-cifar, cifar-quick, resnet-small, lenet, mnist-example",
+                )
+            })?
         }
         (false, false) => {
             return Err(Error::request(

@@ -29,15 +29,17 @@ pub struct Config {
     /// Weights to start from; left out, fresh ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
-    /// How fresh parameters start: pytorch, he, glorot.
-    pub init: String,
+    /// How fresh parameters start: pytorch, he, glorot; left out, what suits the net.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// Passes over the training set.
     pub epochs: u64,
     /// Images per step.
     pub batch: usize,
-    /// sgd, adam, adamw, rmsprop.
-    pub optimizer: String,
-    /// Base learning rate; left out, 0.05 for sgd and 0.001 for the others.
+    /// sgd, adam, adamw, rmsprop; left out, what suits the net.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optimizer: Option<String>,
+    /// Base learning rate; left out, what suits the optimiser and the net.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
     /// Share of the last move that sgd keeps.
@@ -78,7 +80,7 @@ pub struct Config {
     /// Train and test on the first so many training images only: can the net learn them by heart?
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overfit: Option<usize>,
-    /// Augmentation steps, as in ["crop=4", "flip"]; left out, ["shift=2"] for the bundled digits and none for others.
+    /// Augmentation steps, as in ["crop=4", "flip"]; left out, what suits the data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Vec<String>>,
     /// Seed of first parameters, order, augmentation and dropout.
@@ -198,10 +200,10 @@ impl Default for Config {
             limit: None,
             model: "lenet".into(),
             weights: None,
-            init: "pytorch".into(),
+            init: None,
             epochs: 15,
             batch: 64,
-            optimizer: "sgd".into(),
+            optimizer: None,
             lr: None,
             momentum: 0.9,
             nesterov: false,
@@ -257,7 +259,7 @@ impl Config {
     pub fn by_heart() -> Self {
         Self {
             epochs: 200,
-            optimizer: "adam".into(),
+            optimizer: Some("adam".into()),
             schedule: "constant".into(),
             weight_decay: 0.0,
             checkpoint: Checkpoint { every: 0, ..Checkpoint::default() },
@@ -340,10 +342,11 @@ impl Config {
         Ok(changed.map(|key| format!("{key}: {} -> {}", text(&old, key), text(&new, key))).collect())
     }
 
-    /// How to train, checked. Errors: unknown names, numbers out of range.
+    /// How to train, checked; where optimiser and rate are not filled in, as for grey images. Errors: unknown names,
+    /// numbers out of range.
     pub fn recipe(&self) -> Result<Recipe> {
         let [beta1, beta2] = self.betas;
-        let method = match Method::named(&self.optimizer)? {
+        let method = match Method::named(self.optimizer.as_deref().unwrap_or("sgd"))? {
             Method::Sgd { .. } => Method::Sgd { momentum: self.momentum, nesterov: self.nesterov },
             Method::Adam { .. } => Method::Adam { beta1, beta2, eps: self.eps },
             Method::AdamW { .. } => Method::AdamW { beta1, beta2, eps: self.eps },
@@ -378,7 +381,7 @@ impl Config {
             epochs: self.epochs,
             batch: self.batch,
             method,
-            lr: self.learning_rate(),
+            lr: self.lr.unwrap_or(0.05),
             weight_decay: self.weight_decay,
             schedule: self.schedule()?,
             plateau: self.plateau.map(|patience| Plateau { patience, factor: self.plateau_factor }),
@@ -389,11 +392,6 @@ impl Config {
             exact: self.exact,
             ..Recipe::default()
         })
-    }
-
-    /// The base learning rate, or the optimiser's usual one.
-    pub fn learning_rate(&self) -> f64 {
-        self.lr.unwrap_or(if self.optimizer == "sgd" { 0.05 } else { 0.001 })
     }
 
     /// The schedule, or several one after another.
@@ -443,19 +441,9 @@ impl Config {
         self.dump.every.unwrap_or(self.epochs.div_ceil(DUMPS).max(1))
     }
 
-    /// The augmentation steps, or the data set's usual ones.
-    pub fn augmentation(&self) -> Vec<String> {
-        let usual = if self.data == "digits" && self.overfit.is_none() {
-            vec!["shift=2".to_string()]
-        } else {
-            Vec::new()
-        };
-        self.augment.clone().unwrap_or(usual)
-    }
-
     /// How fresh parameters start. Errors: an unknown name.
     pub fn initialiser(&self) -> Result<Init> {
-        Ok(Init::named(&self.init)?)
+        Ok(self.init.as_deref().map_or(Ok(Init::default()), Init::named)?)
     }
 }
 
@@ -468,6 +456,8 @@ fn full() -> Config {
     Config {
         data_dir: Some(PathBuf::new()),
         limit: Some(1),
+        init: Some(String::new()),
+        optimizer: Some(String::new()),
         weights: Some(PathBuf::new()),
         lr: Some(0.1),
         clip: Some(1.0),
@@ -570,7 +560,7 @@ mod tests {
     fn numbers_out_of_range_are_refused() {
         let bad = Config { momentum: 1.5, ..Config::default() };
         assert!(bad.recipe().unwrap_err().to_string().contains("momentum = 1.5"));
-        let bad = Config { optimizer: "adm".into(), ..Config::default() };
+        let bad = Config { optimizer: Some("adm".into()), ..Config::default() };
         assert!(bad.recipe().unwrap_err().to_string().contains("did you mean \"adam\"?"));
     }
 }

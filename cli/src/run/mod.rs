@@ -15,3 +15,4 @@ pub mod session;
 pub mod snapshots;
 pub mod stop;
 pub mod tensorboard;
+pub mod usual;

@@ -52,7 +52,7 @@ pub fn train(session: Session) -> Result<Option<Evaluation>> {
     let Session { run, lock, config, graph, params, splits, from, manner, figures, stop } = session;
     let place = from.as_ref().map_or(Place::default(), |c| c.place);
     let test = Arc::new(splits.test);
-    let augment = Augment::parse(&config.augmentation())?;
+    let augment = Augment::parse(config.augment.as_deref().unwrap_or_default())?;
     let mut loader = data::loader(splits.train, &graph, augment, config.seed)?;
     let mut log = Log::open(&run, place)?;
     let mut reporter = Reporter::new(manner);

@@ -9,6 +9,7 @@
 //! | cutout | side (8) | paint a square at a random place with the set's mean colour | DeVries, Taylor 2017 |
 //! | flip | - | mirror left and right, every second time | Krizhevsky et al. 2012, 4.1 |
 //! | shift | pixels (2) | move by up to so many pixels each way, repeating the border | Simard et al. 2003 |
+//! | turn | - | turn by a quarter, a half, three quarters or not at all; images that are not square by a half or not at all | Dieleman et al. 2015 |
 
 use crate::rng::{Purpose, Stream};
 use crate::{Error, Result};
@@ -40,6 +41,7 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "cutout", about: "paint a square with the mean colour", amount: Some(8), apply: cutout },
     Kind { name: "flip", about: "mirror left and right", amount: None, apply: flip },
     Kind { name: "shift", about: "move, repeating the border", amount: Some(2), apply: shift },
+    Kind { name: "turn", about: "turn by a random number of quarters", amount: None, apply: turn },
 ];
 
 /// A list of augmentations with their amounts; empty: images stay as they are.
@@ -129,6 +131,20 @@ fn shift(stream: &mut Stream, amount: usize, canvas: &mut Canvas<'_>) {
 fn flip(stream: &mut Stream, _: usize, canvas: &mut Canvas<'_>) {
     if stream.below(2) == 1 {
         canvas.pixels.chunks_exact_mut(canvas.shape[2]).for_each(<[u8]>::reverse);
+    }
+}
+
+fn turn(stream: &mut Stream, _: usize, canvas: &mut Canvas<'_>) {
+    let ([_, h, w], quarters) = (canvas.shape, stream.below(4));
+    for plane in canvas.pixels.chunks_exact_mut(h * w) {
+        if quarters >= 2 {
+            plane.reverse();
+        }
+        if quarters % 2 == 1 && h == w {
+            // a quarter to the right: transpose, then mirror each row
+            (0..h).for_each(|y| (0..y).for_each(|x| plane.swap(y * w + x, x * w + y)));
+            plane.chunks_exact_mut(w).for_each(<[u8]>::reverse);
+        }
     }
 }
 
@@ -250,6 +266,24 @@ mod tests {
         let count = (0..400).filter(|&sample| run("flip", sample) == mirrored).count();
         assert!((150..250).contains(&count), "{count}");
         assert_eq!((0..400).filter(|&sample| run("flip", sample) == image()).count(), 400 - count);
+    }
+
+    #[test]
+    fn turn_gives_every_quarter_equally_often_and_keeps_the_sides_of_other_images() {
+        let square = [1, 3, 3];
+        // [A B C / D E F / G H I] by quarters to the right
+        let turned: Vec<&[u8]> = vec![b"ABCDEFGHI", b"GDAHEBIFC", b"IHGFEDCBA", b"CFIBEHADG"];
+        let mut counts = [0; 4];
+        for sample in 0..400 {
+            let mut pixels = turned[0].to_vec();
+            Augment::parse(&["turn"]).unwrap().apply((1, 0, sample), &mut pixels, square, &[0]);
+            counts[turned.iter().position(|t| *t == pixels).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|n| (60..140).contains(n)), "{counts:?}");
+        let half: Vec<u8> = image().chunks(20).flat_map(|plane| plane.iter().rev().copied()).collect();
+        let count = (0..400).filter(|&sample| run("turn", sample) == half).count();
+        assert!((150..250).contains(&count), "{count}");
+        assert_eq!((0..400).filter(|&sample| run("turn", sample) == image()).count(), 400 - count);
     }
 
     #[test]

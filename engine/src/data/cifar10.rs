@@ -8,6 +8,7 @@ use crate::Result;
 pub const SOURCE: Source = Source {
     name: "cifar10",
     about: "50,000 + 10,000 photographs of ten kinds, 32x32 colour; binary batches, folder or .tar.gz",
+    augment: &[],
     load,
 };
 

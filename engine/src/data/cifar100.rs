@@ -8,6 +8,7 @@ use crate::Result;
 pub const SOURCE: Source = Source {
     name: "cifar100",
     about: "50,000 + 10,000 photographs of a hundred kinds, 32x32 colour; binary batches, folder or .tar.gz",
+    augment: &[],
     load,
 };
 

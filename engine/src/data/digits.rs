@@ -15,6 +15,7 @@ use std::path::Path;
 pub const SOURCE: Source = Source {
     name: "digits",
     about: "10,000 + 2,000 handwritten digits of MNIST, 28x28 grey; inside the program",
+    augment: &["shift=2"],
     load: |_: &SearchDirs| load(),
 };
 

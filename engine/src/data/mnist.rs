@@ -7,6 +7,7 @@ use crate::Result;
 pub const SOURCE: Source = Source {
     name: "mnist",
     about: "60,000 + 10,000 handwritten digits, 28x28 grey; IDX files, plain or .gz",
+    augment: &[],
     load,
 };
 

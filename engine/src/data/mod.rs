@@ -41,6 +41,8 @@ pub struct Source {
     pub name: &'static str,
     /// What it is, in one line.
     pub about: &'static str,
+    /// Augmentation steps that suit its training images.
+    pub augment: &'static [&'static str],
     /// Loads it.
     pub load: fn(&SearchDirs) -> Result<Splits>,
 }

@@ -15,6 +15,7 @@ use std::ops::Range;
 pub const SOURCE: Source = Source {
     name: "shapes",
     about: "5,000 + 1,000 generated pictures of ten shapes, 32x32 colour; nothing to download",
+    augment: &["flip", "turn", "shift=2"],
     load: |_: &SearchDirs| Ok(generate(0, 5000, 1000)) as Result<Splits>,
 };
 
