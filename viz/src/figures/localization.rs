@@ -83,8 +83,9 @@ fn draw(scene: &Scene<'_>, settings: &Settings) -> Result<Vec<File>> {
     let mut gallery =
         Gallery::new(format!("Where is it? Found from the saliency of {}", scene.graph.name()), rows);
     gallery.notes.push(format!(
-        "Seeds: the {:.0} % of pixels that move the class most, and the {:.0} % that move it least. A graph cut by colour \
-         decides the rest (Simonyan et al. 2013); the box is that of the largest piece.",
+        "Seeds: the {:.0} % of pixels that move the class most are taken for the object, the {:.0} % that move it least for \
+         the ground behind it. A graph cut by colour decides where they leave it unsure (Simonyan et al. 2013); the box \
+         is that of the largest piece, the object.",
         100.0 * (1.0 - cut.object),
         100.0 * cut.background
     ));
@@ -131,9 +132,9 @@ fn entry(name: &str, class: Option<usize>, found: Option<&Found>, truth: Option<
 
 fn seeds(found: &Found) -> Panel {
     let legend = vec![
-        ("undecided".to_string(), WHITE),
-        ("seed of background".to_string(), KINDS[1]),
-        ("seed of object".to_string(), KINDS[2]),
+        ("unsure".to_string(), WHITE),
+        ("ground".to_string(), KINDS[1]),
+        ("object".to_string(), KINDS[2]),
     ];
     let map = found.seeds.mapv(|seed| match seed {
         None => 0,
@@ -145,8 +146,8 @@ fn seeds(found: &Found) -> Panel {
 
 fn sides(found: &Found) -> Panel {
     let legend = vec![
-        ("background".to_string(), KINDS[1]),
-        ("smaller pieces".to_string(), KINDS[3]),
+        ("ground".to_string(), KINDS[1]),
+        ("pieces".to_string(), KINDS[3]),
         ("object".to_string(), KINDS[2]),
     ];
     let map = found.sides.mapv(|side| match side {
