@@ -14,7 +14,9 @@ use crate::layers::{Batch, Needs, switches};
 use crate::params::Params;
 use crate::real::Real;
 use crate::rules::{RoleKind, RuleSet};
-use crate::trace::{Trace, part_of};
+use crate::trace::Trace;
+#[cfg(feature = "train")]
+use crate::trace::part_of;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -87,6 +89,44 @@ impl<R: Real> Signals<R> {
         seed
     }
 
+    /// The signal at a slot: the sum over all its readers. `None` where the walk did not come.
+    pub fn slot(&self, slot: usize) -> Option<&Blocked<R>> {
+        match self.lies[slot] {
+            Lies::Nowhere => None,
+            Lies::Sum => self.sums[slot].as_ref(),
+            Lies::Edge(layer, input) => Some(&self.edges[layer][input]),
+        }
+    }
+
+    /// The signal at a layer's output, or at the input, by name. Errors: an unknown name; the walk did not come there.
+    pub fn at(&self, name: &str) -> Result<&Blocked<R>> {
+        let slot = self.names.iter().position(|n| n == name);
+        let slot =
+            slot.ok_or_else(|| Error::unknown("layer", name, self.names.iter().map(String::as_str)))?;
+        self.slot(slot).ok_or_else(|| {
+            Error::request(
+                format!("no signal came to \"{name}\""),
+                "start the walk at a layer that depends on it, and ask for the input if it is the input",
+            )
+        })
+    }
+
+    /// The signal at one input of a layer, before it is added to those of other readers. `None` where the walk did not
+    /// come.
+    pub fn edge(&self, layer: usize, input: usize) -> Option<&Blocked<R>> {
+        let reached = self.lies[layer + 1] != Lies::Nowhere;
+        if reached { self.edges[layer].get(input) } else { None }
+    }
+
+    /// Names of the slots.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// A training step in parts.
+#[cfg(feature = "train")]
+impl<R: Real> Signals<R> {
     /// How many parts of the trace's batch go through the net side by side, forward and back; 1 where it is not split.
     pub(crate) fn split(&self, trace: &Trace<R>) -> usize {
         if self.parts.is_empty() { 1 } else { trace.split() }
@@ -172,40 +212,6 @@ impl<R: Real> Signals<R> {
             at.layer.pull_params(&at, signal, gradients.of_layer_mut(i), &mut self.scratch);
         }
         Ok(())
-    }
-
-    /// The signal at a slot: the sum over all its readers. `None` where the walk did not come.
-    pub fn slot(&self, slot: usize) -> Option<&Blocked<R>> {
-        match self.lies[slot] {
-            Lies::Nowhere => None,
-            Lies::Sum => self.sums[slot].as_ref(),
-            Lies::Edge(layer, input) => Some(&self.edges[layer][input]),
-        }
-    }
-
-    /// The signal at a layer's output, or at the input, by name. Errors: an unknown name; the walk did not come there.
-    pub fn at(&self, name: &str) -> Result<&Blocked<R>> {
-        let slot = self.names.iter().position(|n| n == name);
-        let slot =
-            slot.ok_or_else(|| Error::unknown("layer", name, self.names.iter().map(String::as_str)))?;
-        self.slot(slot).ok_or_else(|| {
-            Error::request(
-                format!("no signal came to \"{name}\""),
-                "start the walk at a layer that depends on it, and ask for the input if it is the input",
-            )
-        })
-    }
-
-    /// The signal at one input of a layer, before it is added to those of other readers. `None` where the walk did not
-    /// come.
-    pub fn edge(&self, layer: usize, input: usize) -> Option<&Blocked<R>> {
-        let reached = self.lies[layer + 1] != Lies::Nowhere;
-        if reached { self.edges[layer].get(input) } else { None }
-    }
-
-    /// Names of the slots.
-    pub fn names(&self) -> &[String] {
-        &self.names
     }
 }
 

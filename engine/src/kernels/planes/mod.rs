@@ -242,6 +242,7 @@ impl<R: Copy + Send + Sync> Then<'_, R> {
     /// # Safety
     ///
     /// There are that many planes, and nobody else runs the chain on them.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(super) unsafe fn planes(&self, first: usize, planes: &[R]) {
         let Some(link) = &self.chain.links[0] else { return };
         let count = planes.len() / (self.chain.lanes * link.step.sizes()[0]).max(1);
