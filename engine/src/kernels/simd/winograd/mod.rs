@@ -80,10 +80,7 @@ pub fn forward<S: Simd>(
     }
     g.check(x, weight, y);
     assert!(bias.is_none_or(|b| b.len() == g.c_out), "one bias per output channel");
-    Sweep::forward(g).run::<S>(x, weight, bias, y, scratch);
-    if let Some(then) = then {
-        then.all(y);
-    }
+    Sweep::forward(g).run::<S>(x, weight, bias, y, scratch, then);
 }
 
 /// Data gradient. See [`crate::kernels::ConvPull`].
@@ -92,7 +89,7 @@ pub fn pull<S: Simd>(g: &ConvGeometry, dy: &[f32], weight: &[f32], dx: &mut [f32
         return conv::pull::<S>(g, dy, weight, dx, scratch);
     }
     g.check(dx, weight, dy);
-    Sweep::back(g).run::<S>(dy, weight, None, dx, scratch);
+    Sweep::back(g).run::<S>(dy, weight, None, dx, scratch, None);
 }
 
 /// Parameter gradients. See [`crate::kernels::ConvPullWeight`].
@@ -221,7 +218,8 @@ impl Sweep {
         POINTS * Self::job_point::<S>()
     }
 
-    /// `to [blocks][written][size][16]` from `from [blocks][read][size][16]`; the caller has checked the lengths.
+    /// `to [blocks][written][size][16]` from `from [blocks][read][size][16]`; the caller has checked the lengths. `then`
+    /// goes on with the planes of each block of images after the chunk that completes them.
     fn run<S: Simd>(
         &self,
         from: &[f32],
@@ -229,6 +227,7 @@ impl Sweep {
         bias: Option<&[f32]>,
         to: &mut [f32],
         scratch: &mut [f32],
+        then: Option<Then<'_, f32>>,
     ) {
         let [u, v, m] = self.rooms::<S>();
         let (u, rest) = scratch[..u + v + m].split_at_mut(u);
@@ -247,6 +246,14 @@ impl Sweep {
                 let m = m.at(job * Self::room::<S>());
                 self.products::<S>(&rows, tiles.clone(), slice.clone(), u, v, m);
                 self.outputs::<S>(&rows, tiles, slice, bias, m, to);
+            });
+            let Some(then) = &then else { continue };
+            let whole = rows.start / self.rows.down..rows.end / self.rows.down;
+            let plane = self.written_size[0] * self.written_size[1] * WIDTH;
+            par::jobs(whole.len() * self.written, |job| {
+                let at = whole.start * self.written + job;
+                // SAFETY: the plane is written, and no other job has it.
+                unsafe { then.planes(at, to.slice(at * plane, plane)) };
             });
         }
     }
