@@ -201,7 +201,8 @@ fn the_walk_that_trains_is_the_walk_that_explains() {
 }
 
 #[test]
-fn a_batch_of_32_is_32_singles() {
+fn a_batch_of_32_is_32_singles_bit_for_bit() {
+    /// Gradients of parameters are sums over images, so only they are taken in another order: they are within `limit`.
     fn check<R: Real>(graph: Graph, limit: f64) {
         let (many, one) = (net::<R>(graph.clone(), 16), net::<R>(graph, 1));
         let x = images(&many.graph, 32, 4);
@@ -221,7 +222,7 @@ fn a_batch_of_32_is_32_singles() {
         for i in 0..32 {
             let image = |a: &ArrayD<f64>| a.slice_axis(Axis(0), Slice::from(i..i + 1)).to_owned();
             let (y1, dx1, grads1) = run(&one, &image(&x));
-            assert!(error(&image(&y), &y1) <= limit && error(&image(&dx), &dx1) <= limit, "image {i}");
+            assert!(image(&y) == y1 && image(&dx) == dx1, "{}, image {i}", many.graph.name());
             sum += &grads1;
         }
         let off = error(&grads, &sum);
@@ -230,6 +231,7 @@ fn a_batch_of_32_is_32_singles() {
     check::<f64>(small(), 1e-12);
     check::<f64>(graph("tiny_dag"), 1e-12);
     check::<f32>(models::named("lenet").unwrap(), 1e-5);
+    check::<f32>(models::named("resnet-small").unwrap(), 1e-4);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Portable dense layer: y = W x + b, its two gradients.
 //!
-//! Blocks of 16 images keep the images side by side; a single image runs along the rows of W. The weight gradient
-//! first turns blocks into rows of images (`[n][inputs]`), so that it too runs along the rows of W.
+//! Blocks of 16 images keep the images side by side; for a single image sixteen outputs go side by side. Sums are ordered
+//! by input (forward) and output (data gradient) for both, so an image gives the same bits alone and among others. The
+//! weight gradient first turns blocks into rows of images (`[n][inputs]`), so that it runs along the rows of W.
 
-use super::conv::{bias as bias_gradient, fold};
+use super::conv::bias as bias_gradient;
 use super::{DenseGeometry, groups, groups_mut, par};
 use crate::kernels::LANES;
 use crate::real::Real;
@@ -26,16 +27,14 @@ pub fn forward<R: Real>(
     _: &mut [R],
 ) {
     g.check(x, weight, y);
-    par::chunks(y, g.lanes, |job, y| {
+    if g.lanes == 1 {
+        return forward_single(g, x, weight, bias, y);
+    }
+    par::chunks(y, LANES, |job, y| {
         let (block, o) = (job / g.outputs, job % g.outputs);
-        let x = &x[block * g.inputs * g.lanes..][..g.inputs * g.lanes];
+        let x = &x[block * g.inputs * LANES..][..g.inputs * LANES];
         let row = &weight[o * g.inputs..][..g.inputs];
-        let start = bias.map_or(R::zero(), |b| b[o]);
-        if g.lanes == 1 {
-            y[0] = start + dot(row, x);
-            return;
-        }
-        let mut sum = [start; LANES];
+        let mut sum = [bias.map_or(R::zero(), |b| b[o]); LANES];
         for (&w, x) in row.iter().zip(groups::<R, LANES>(x)) {
             for l in 0..LANES {
                 sum[l] += w * x[l];
@@ -43,6 +42,29 @@ pub fn forward<R: Real>(
         }
         y.copy_from_slice(&sum);
     });
+}
+
+/// Forward for single images.
+fn forward_single<R: Real>(g: &DenseGeometry, x: &[R], weight: &[R], bias: Option<&[R]>, y: &mut [R]) {
+    for (x, y) in x.chunks_exact(g.inputs).zip(y.chunks_exact_mut(g.outputs)) {
+        par::chunks(y, LANES, |tile, y| {
+            let first = tile * LANES;
+            let mut sum = [R::zero(); LANES];
+            if let Some(bias) = bias {
+                sum[..y.len()].copy_from_slice(&bias[first..][..y.len()]);
+            }
+            let rows: [&[R]; LANES] = std::array::from_fn(|o| {
+                // beyond the last output the last row fills up
+                &weight[(first + o.min(y.len() - 1)) * g.inputs..][..g.inputs]
+            });
+            for (i, &x) in x.iter().enumerate() {
+                for l in 0..LANES {
+                    sum[l] += rows[l][i] * x;
+                }
+            }
+            y.copy_from_slice(&sum[..y.len()]);
+        });
+    }
 }
 
 /// Data gradient. See [`super::DensePull`].
@@ -107,16 +129,4 @@ pub fn pull_weight<R: Real>(
     if let Some(dbias) = dbias {
         bias_gradient(dy, g.blocks, g.lanes, dbias);
     }
-}
-
-/// The scalar product, in sixteen interleaved parts folded as a tree.
-fn dot<R: Real>(a: &[R], b: &[R]) -> R {
-    let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut parts = [R::zero(); LANES];
-    for (a, b) in a.iter().zip(b) {
-        for l in 0..LANES {
-            parts[l] += a[l] * b[l];
-        }
-    }
-    fold(parts) + rest_a.iter().zip(rest_b).map(|(&a, &b)| a * b).sum()
 }

@@ -292,6 +292,7 @@ static PORTABLE_F64: Kernels<f64> = portable!(f64);
 
 /// The `f32` kernels of an instruction set; without `exact`, convolutions that Winograd's transforms make faster go by
 /// them (any but the portable ones). Panics where this machine lacks it; [`Isa::named`] never names such a one.
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(unused_variables))]
 pub(crate) fn table_f32(isa: Isa, exact: bool) -> &'static Kernels<f32> {
     assert!(isa.available(), "this machine has no {}", isa.name());
     match isa {

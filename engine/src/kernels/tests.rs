@@ -361,6 +361,67 @@ proptest! {
     }
 }
 
+/// Numbers `[images][len]` as blocks of sixteen images, `[len][16]` each.
+fn in_blocks(singles: &[f32], len: usize) -> Vec<f32> {
+    let images = singles.len() / len.max(1);
+    let place = |i: usize| (i / LANES / len * LANES + i % LANES) * len + i / LANES % len;
+    (0..images * len).map(|i| singles[place(i)]).collect()
+}
+
+/// Forward and data gradient of images one by one are those of the block, bit for bit; `run(lanes)` has `input`.
+fn check_alone(what: &str, len: [usize; 2], input: &Input, run: impl Fn(Isa, usize, &Input) -> Output) {
+    let block = Input {
+        x: in_blocks(&input.x, len[0]),
+        dy: in_blocks(&input.dy, len[1]),
+        weight: input.weight.clone(),
+        bias: input.bias.clone(),
+    };
+    for isa in isas() {
+        let (alone, among) = (run(isa, 1, input), run(isa, LANES, &block));
+        for (i, name) in ["forward", "data gradient"].into_iter().enumerate() {
+            let alone = in_blocks(&alone.0[i], len[1 - i]);
+            let same = alone.iter().zip(&among.0[i]).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same && alone.len() == among.0[i].len(), "{name}, {what} on {}", isa.name());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_convolved_image_has_the_same_bits_alone_and_among_others(
+        window in windows(),
+        input in [1usize..12, 1usize..12],
+        channels in [1usize..6, 1usize..12],
+        groups in 1usize..4,
+    ) {
+        let channels = [channels[0] * groups, channels[1] * groups];
+        let of = |lanes| conv(LANES / lanes, lanes, channels, groups, input, window);
+        if let Some(g) = of(1) {
+            let sizes = [g.input_len(), g.weight_len(), g.c_out, g.output_len()];
+            let [x, weight, bias, dy] = [0, 1, 2, 3].map(|i| numbers(sizes[i], i as u64 + 5, 1_000_003));
+            let run = |isa, lanes, input: &Input| run_conv(&of(lanes).unwrap(), isa, true, input);
+            let len = [g.input_len() / LANES, g.output_len() / LANES];
+            check_alone(&format!("{g:?}"), len, &Input { x, weight, bias, dy }, run);
+        }
+    }
+
+    #[test]
+    fn a_dense_layers_image_has_the_same_bits_alone_and_among_others(
+        inputs in 1usize..300,
+        outputs in 1usize..90,
+    ) {
+        let sizes = [LANES * inputs, inputs * outputs, outputs, LANES * outputs];
+        let [x, weight, bias, dy] = [0, 1, 2, 3].map(|i| numbers(sizes[i], i as u64 + 5, 1_000_003));
+        let run = |isa, lanes, input: &Input| {
+            run_dense(&DenseGeometry { blocks: LANES / lanes, lanes, inputs, outputs }, isa, input)
+        };
+        let what = format!("{inputs} inputs, {outputs} outputs");
+        check_alone(&what, [inputs, outputs], &Input { x, weight, bias, dy }, run);
+    }
+}
+
 /// Channel counts round the tiles' sizes; kernels larger than the image; rows of output that read no tap at all.
 #[test]
 fn edges_of_tiles_and_images() {

@@ -12,7 +12,7 @@ use glassbox_engine::{Params, RuleSet, Shape};
 use glassbox_tests::compare::{bits, blocked, shuffled, wide};
 use glassbox_tests::nets::Net;
 use glassbox_tests::single::TRAIN;
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Axis, Slice};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -183,6 +183,38 @@ fn random_graphs_store_the_same_bits_together_and_layer_by_layer() {
                 let params = graph.init::<f32>(Init::He, 1);
                 let net = Net { keep, isa, ..Net::new(graph.clone(), params, 16) };
                 net.check_together(&x, TRAIN, &RuleSet::gradient());
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn images_have_the_same_bits_alone_and_among_others() {
+    property(64, wishes(), |(wishes, input)| {
+        let graph = grow(&wishes, input);
+        let params = graph.init::<f32>(Init::He, 1);
+        let x = shuffled(&graph.input().exported(3), 7);
+        let weight = shuffled(&[3, 3], 2);
+        for &isa in Isa::ALL.iter().filter(|isa| isa.available()) {
+            let run = |lanes, images: Slice| {
+                let net = Net { isa, ..Net::new(graph.clone(), params.clone(), lanes) };
+                let trace = net.forward(&x.slice_axis(Axis(0), images).to_owned(), Mode::Eval);
+                let (signals, _) = net.walk(&trace, net.top(), &RuleSet::gradient(), |seed| {
+                    *seed = blocked(&weight.slice_axis(Axis(0), images).to_owned(), lanes);
+                });
+                let slots = 0..signals.names().len();
+                let of_slot = |slot| (wide(trace.slot(slot).unwrap()), signals.slot(slot).map(wide));
+                slots.map(of_slot).collect::<Vec<_>>()
+            };
+            let all = run(16, Slice::from(..));
+            for i in 0..3 {
+                let alone = run(1, Slice::from(i..i + 1));
+                for (slot, (all, alone)) in all.iter().zip(&alone).enumerate() {
+                    let image = |a: &ArrayD<f64>| a.slice_axis(Axis(0), Slice::from(i..i + 1)).to_owned();
+                    let all = (image(&all.0), all.1.as_ref().map(image));
+                    assert!(all == *alone, "slot {slot} on {}\n{}", isa.name(), graph.to_toml());
+                }
             }
         }
         Ok(())

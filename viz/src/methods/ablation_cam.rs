@@ -34,8 +34,8 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let site = site(ask)?;
     let (slot, plane, channels) = (site.slot, site.shape.plane(), site.shape.c);
     let quiet = Ask { progress: None, ..ask.clone() };
-    let mut pass = Pass::of_many(ask, ask.samples(), Keep::Everything);
-    let mut without = Pass::of_many(ask, ask.samples() * channels, Keep::Everything);
+    let mut pass = Pass::new(ask, ask.samples(), Keep::Everything);
+    let mut without = Pass::new(ask, ask.samples() * channels, Keep::Everything);
     let capacity = without.capacity();
     let frontier = ask.graph.frontier(slot);
     let mut out = Maps::new(ask, &site);

@@ -74,7 +74,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
         }
     };
     let variants = rows.len() * columns.len() + 1;
-    let mut pass = Pass::of_many(ask, ask.samples() * variants, Keep::Nothing);
+    let mut pass = Pass::new(ask, ask.samples() * variants, Keep::Nothing);
     let plane = shape.plane();
     let (mut sums, mut covered) = (vec![0.0; ask.samples() * plane], vec![0.0; plane]);
     let mut facts: Vec<Facts> = Vec::new();

@@ -46,13 +46,6 @@ impl<'a, R: Real> Pass<'a, R> {
         }
     }
 
-    /// Room for `total` images, and never for one alone, whose sums would be taken in another order than those of
-    /// several: so the numbers of an image, beside those of its many variants, do not depend on how many images there
-    /// are.
-    pub fn of_many(ask: &Ask<'a, R>, total: usize, keep: Keep) -> Self {
-        Self::new(ask, total.max(2), keep)
-    }
-
     /// Images that fit one batch.
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -206,7 +199,7 @@ pub(super) fn once_more<R: Real>(
 
 /// The class explained for each sample and its logit.
 pub(crate) fn classes<R: Real>(ask: &Ask<'_, R>) -> Result<Vec<(usize, R)>> {
-    let mut pass = Pass::of_many(ask, ask.samples(), Keep::Nothing);
+    let mut pass = Pass::new(ask, ask.samples(), Keep::Nothing);
     let mut out = Vec::with_capacity(ask.samples());
     let quiet = Ask { progress: None, ..ask.clone() };
     each_sample(&quiet, &mut pass, |pass, batch| {

@@ -16,7 +16,7 @@ pub(super) fn gradients<R: Real>(
     fill: impl Fn(usize, usize, &mut [R]) + Sync + Send,
     mut then: impl FnMut(usize, usize, &mut dyn Iterator<Item = R>),
 ) -> Result<()> {
-    let mut pass = Pass::of_many(ask, ask.samples() * variants, Keep::ForWalk);
+    let mut pass = Pass::new(ask, ask.samples() * variants, Keep::ForWalk);
     let rules = RuleSet::gradient();
     each_variant(ask, &mut pass, variants, fill, |pass, batch| {
         let here: Vec<usize> = batch.iter().map(|&(sample, _)| classes[sample]).collect();
@@ -35,7 +35,7 @@ pub(super) fn logits_at<R: Real>(
     variants: usize,
     fill: impl Fn(usize, usize, &mut [R]) + Sync + Send,
 ) -> Result<Vec<Vec<f64>>> {
-    let mut pass = Pass::of_many(ask, ask.samples() * variants, Keep::Nothing);
+    let mut pass = Pass::new(ask, ask.samples() * variants, Keep::Nothing);
     let mut out = vec![Vec::with_capacity(variants); ask.samples()];
     let quiet = Ask { progress: None, ..ask.clone() };
     each_variant(&quiet, &mut pass, variants, fill, |pass, batch| {

@@ -110,7 +110,7 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let grid = Grid { cells, share, seed: settings.seed()?, h: shape.h, w: shape.w };
     let found = classes(ask)?;
     let plane = shape.plane();
-    let mut pass = Pass::of_many(ask, ask.samples() * masks, Keep::Nothing);
+    let mut pass = Pass::new(ask, ask.samples() * masks, Keep::Nothing);
     let zeros = || vec![0.0; plane];
     let mut sums: Vec<Sums> = Vec::new();
     sums.resize_with(ask.samples(), || Sums { coverage: zeros(), scored: zeros(), squared: zeros() });

@@ -58,8 +58,8 @@ fn run<R: Real>(ask: &Ask<'_, R>, settings: &Settings) -> Result<Answer<R>> {
     let site = site(ask)?;
     let (plane, channels, input) = (site.shape.plane(), site.shape.c, ask.graph.input());
     let quiet = Ask { progress: None, ..ask.clone() };
-    let mut pass = Pass::of_many(ask, ask.samples(), Keep::Everything);
-    let mut masked = Pass::of_many(ask, ask.samples() * channels, Keep::Nothing);
+    let mut pass = Pass::new(ask, ask.samples(), Keep::Everything);
+    let mut masked = Pass::new(ask, ask.samples() * channels, Keep::Nothing);
     let images = super::pass::standard(ask.input);
     let mut out = Maps::new(ask, &site);
     each_sample(&quiet, &mut pass, |pass, batch| {

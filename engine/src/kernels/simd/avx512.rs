@@ -1,7 +1,7 @@
 //! AVX-512: a vector is one 512-bit register; there are 32 of them.
 #![allow(unsafe_code)]
 
-use super::Simd;
+use super::{ROWS_AT_ONCE, Simd};
 use std::arch::x86_64::*;
 
 /// AVX-512 (the foundation instructions are enough).
@@ -64,6 +64,12 @@ impl Simd for Avx512 {
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
         // SAFETY: the caller's promise; whatever has AVX-512 has AVX2.
         unsafe { super::avx2::transpose(from, from_step, to, to_step) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(rows: &[*const f32], x: &[f32], sums: &mut [f32; ROWS_AT_ONCE]) {
+        // SAFETY: the caller's promise; whatever has AVX-512 has AVX2 and FMA.
+        unsafe { super::avx2::dot(rows, x, sums) }
     }
 
     tiles! {

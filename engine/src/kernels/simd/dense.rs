@@ -6,11 +6,12 @@
 //! * data gradient: a panel of W (outputs x a few inputs) is copied together, since its rows lie far apart,
 //! * weight gradient: a panel of x is turned into `[image][input]`, so that a vector is sixteen weights of a row of dW.
 //!
-//! Single images run along the rows of W; their weight gradient is the portable one. Sums are ordered by input (forward), output (data gradient) and
-//! image (weight gradient).
+//! For single images a vector is a few outputs, whose rows of W are turned to lie side by side (forward), or sixteen inputs
+//! (data gradient); their weight gradient is the portable one. Sums are ordered by input (forward), output
+//! (data gradient) and image (weight gradient), with and without other images beside one.
 #![allow(unsafe_code)]
 
-use super::{MOST, Parts, ROWS, Shared, Simd, WIDTH, inner, outer};
+use super::{MOST, Parts, ROWS, ROWS_AT_ONCE, Shared, Simd, WIDTH, outer};
 use crate::kernels::{DenseGeometry, conv as portable, par};
 use std::ops::Range;
 
@@ -29,7 +30,7 @@ const DEPTH: usize = 64;
 /// Inputs per job of the weight gradient.
 const VECTORS: usize = 4 * WIDTH;
 
-/// A panel of the data gradient or of the weight gradient.
+/// Weights, inputs or sums that a tile works on.
 #[repr(align(64))]
 struct Panel<const N: usize>([f32; N]);
 
@@ -81,7 +82,7 @@ pub fn forward<S: Simd>(
     });
 }
 
-/// Forward for single images: rows of W times x, sixteen partial sums each, then the rest of the row.
+/// Forward for single images: a few rows of W at a time.
 fn forward_single<S: Simd>(
     g: &DenseGeometry,
     x: &[f32],
@@ -89,38 +90,23 @@ fn forward_single<S: Simd>(
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let parts = Parts::new(g.outputs, S::INNER[0][0]);
-    let whole = g.inputs / WIDTH * WIDTH;
+    let parts = Parts::new(g.outputs, ROWS_AT_ONCE);
     let to = Shared::new(y);
     par::jobs(g.blocks * parts.count, |job| {
         let (image, part) = (job / parts.count, parts.get(job % parts.count));
         let x = &x[image * g.inputs..][..g.inputs];
-        let rows = &weight[part.start * g.inputs..part.end * g.inputs];
-        let job = inner::Job {
-            blocks: 1,
-            rows: 1,
-            columns: [0, 0, g.inputs / WIDTH, 0, 0],
-            dy: rows.as_ptr(),
-            dy_plane: g.inputs,
-            dy_block: 0,
-            dy_pixel: [0, WIDTH],
-            x: x.as_ptr(),
-            x_plane: 0,
-            x_tap: 0,
-            x_block: 0,
-            x_pixel: [0, WIDTH],
-            x_ahead: 0,
-        };
-        let (mut sums, mut values) = (inner::Sums([0.0; 24 * WIDTH]), [0.0; MOST]);
-        // SAFETY: whole vectors of the rows and of x, sliced above.
-        unsafe { S::inner([part.len(), 1, 1], &job, &mut sums) };
-        inner::fold(&sums, &mut values[..part.len()]);
+        let weight = &weight[part.start * g.inputs..part.end * g.inputs];
+        let rows: [*const f32; ROWS_AT_ONCE] =
+            std::array::from_fn(|i| weight.as_ptr().wrapping_add(i * g.inputs));
+        let mut sums = [0.0; ROWS_AT_ONCE];
+        if let Some(bias) = bias {
+            sums[..part.len()].copy_from_slice(&bias[part.clone()]);
+        }
+        // SAFETY: the rows of the part are sliced above, each as long as x.
+        unsafe { S::dot(&rows[..part.len()], x, &mut sums) };
         // SAFETY: the part lies in this image's outputs, and no other job has it.
         let y = unsafe { to.slice(image * g.outputs + part.start, part.len()) };
-        for (i, y) in y.iter_mut().enumerate() {
-            let rest = rows[i * g.inputs + whole..(i + 1) * g.inputs].iter().zip(&x[whole..]);
-            *y = bias.map_or(0.0, |b| b[part.start + i]) + values[i] + rest.map(|(w, x)| w * x).sum::<f32>();
-        }
+        y.copy_from_slice(&sums[..part.len()]);
     });
 }
 
@@ -179,11 +165,12 @@ fn pull_single<S: Simd>(g: &DenseGeometry, dy: &[f32], weight: &[f32], dx: &mut 
         let (inputs, part) = (tiles.get(job / images.count), images.get(job % images.count));
         let (whole, rest) = vectors(&inputs);
         let job = outer::Job {
-            channels: g.outputs,
-            x_channel: g.inputs,
+            channels: 1,
+            taps: [1, g.outputs],
+            x_tap: [0, g.inputs as isize],
             x_pixel: [0, WIDTH],
             weight_lane: g.outputs,
-            weight_channel: 1,
+            weight_tap: [0, 1],
             y_channel: g.inputs,
             y_pixel: [0, WIDTH],
             pixels: [1, whole],
@@ -196,15 +183,49 @@ fn pull_single<S: Simd>(g: &DenseGeometry, dy: &[f32], weight: &[f32], dx: &mut 
         // SAFETY: whole vectors of W's rows in this job's inputs, and its images' outputs, in arrays whose lengths the
         // caller checked; no other job writes these inputs of these images.
         unsafe { S::outer_rows(part.len(), &job) };
-        for image in part {
-            for k in inputs.end - rest..inputs.end {
-                let dy = &dy[image * g.outputs..][..g.outputs];
-                let sum = dy.iter().enumerate().map(|(o, dy)| dy * weight[o * g.inputs + k]).sum();
-                // SAFETY: as above.
-                unsafe { *to.at(image * g.inputs + k) = sum };
-            }
+        if rest > 0 {
+            pull_rest::<S>(g, dy, weight, inputs.end - rest..inputs.end, part, to);
         }
     });
+}
+
+/// The last, incomplete vector of the inputs, through whole ones.
+fn pull_rest<S: Simd>(
+    g: &DenseGeometry,
+    dy: &[f32],
+    weight: &[f32],
+    inputs: Range<usize>,
+    part: Range<usize>,
+    to: Shared,
+) {
+    let mut sums = Panel([0.0; MOST * WIDTH]);
+    let mut panel = Panel([0.0; DEPTH * WIDTH]);
+    for first in (0..g.outputs).step_by(DEPTH) {
+        let depth = DEPTH.min(g.outputs - first);
+        for (row, o) in panel.0.chunks_exact_mut(WIDTH).zip(first..first + depth) {
+            row[..inputs.len()].copy_from_slice(&weight[o * g.inputs..][inputs.clone()]);
+        }
+        let job = outer::Job {
+            channels: depth,
+            x_channel: WIDTH,
+            weight_lane: g.outputs,
+            weight_channel: 1,
+            resume: true,
+            y_channel: WIDTH,
+            ..outer::Job::blank(
+                panel.0.as_ptr(),
+                dy[part.start * g.outputs + first..].as_ptr(),
+                sums.0.as_mut_ptr(),
+            )
+        };
+        // SAFETY: whole vectors of the panel and of the sums, and these outputs of these images.
+        unsafe { S::outer_rows(part.len(), &job) };
+    }
+    for (image, sums) in part.zip(sums.0.chunks_exact(WIDTH)) {
+        // SAFETY: these inputs of this image exist, and no other job has them.
+        let dx = unsafe { to.slice(image * g.inputs + inputs.start, inputs.len()) };
+        dx.copy_from_slice(&sums[..inputs.len()]);
+    }
 }
 
 /// Parameter gradients. See [`crate::kernels::DensePullWeight`].

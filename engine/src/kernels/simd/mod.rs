@@ -145,6 +145,7 @@ pub mod peak;
 #[cfg(target_arch = "x86_64")]
 pub mod planes;
 pub mod single;
+pub mod unrolled;
 pub mod winograd;
 
 /// Numbers in a vector.
@@ -155,6 +156,9 @@ pub const MOST: usize = 8;
 
 /// Output channels in an [`outer`] tile whose weights are rows, in any instruction set.
 pub const ROWS: usize = 6;
+
+/// Rows of W that [`Simd::dot`] takes at once.
+pub const ROWS_AT_ONCE: usize = 32;
 
 /// An instruction set: its registers and the tiles compiled for them.
 ///
@@ -229,6 +233,29 @@ pub trait Simd: Copy + Sync + 'static {
                 // SAFETY: the caller's promise: sixteen rows of sixteen numbers on both sides.
                 unsafe { *to.add(i * to_step + j) = *from.add(j * from_step + i) };
             }
+        }
+    }
+
+    /// Adds the scalar product of each row with x to its sum, one product after the other, with fused multiply-adds; what
+    /// the sums beyond the last row hold afterwards counts for nothing. There are 1 to [`ROWS_AT_ONCE`] rows, as long as x.
+    unsafe fn dot(rows: &[*const f32], x: &[f32], sums: &mut [f32; ROWS_AT_ONCE]) {
+        // SAFETY: the caller's promise.
+        unsafe { dot_rest(rows, x, 0, sums) };
+    }
+}
+
+/// The numbers of each row from `first` on, as many as x has, times x; row by row. Compiled into its caller, so that
+/// fused multiply-adds become the caller's instructions.
+///
+/// # Safety
+///
+/// The rows have these numbers.
+#[inline(always)]
+unsafe fn dot_rest(rows: &[*const f32], x: &[f32], first: usize, sums: &mut [f32; ROWS_AT_ONCE]) {
+    for (k, &x) in x.iter().enumerate() {
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: the caller's promise.
+            *sum = unsafe { *row.add(first + k) }.mul_add(x, *sum);
         }
     }
 }

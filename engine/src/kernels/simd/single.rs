@@ -5,13 +5,14 @@
 //! constant distance: the line is cut into vectors, whatever the width, and the tiles of batches do the rest. The few
 //! pixels between the rows are computed and thrown away. Here taps on padding do multiply zeros.
 //!
-//! Forward, u d = s e + r is the place e of tap u in the plane of residue r. For the data gradient, an input position
-//! a + p = s m + r reads, at tap u, the output m - e: a line for each residue r. Sums are ordered by (residue, channel,
-//! row, column), which for stride 1 is the order of batches.
+//! For the weight gradient, u d = s e + r is the place e of tap u in the plane of residue r. For the data gradient, an
+//! input position a + p = s m + r reads, at tap u, the output m - e: a line for each residue r. Forward and data gradient
+//! sum over (channel, row, column), as batches do, so an image gives the same bits alone and among others; forward with
+//! strides needs another copy for that ([`super::unrolled`]).
 #![allow(unsafe_code)]
 
 use super::pack::Packing;
-use super::{MOST, Parts, Shared, Simd, WIDTH, inner, outer};
+use super::{MOST, Parts, Shared, Simd, WIDTH, inner, outer, unrolled};
 use crate::kernels::planes::Then;
 use crate::kernels::{ConvGeometry, par};
 use crate::window::Window;
@@ -21,7 +22,7 @@ const VECTORS: usize = 48;
 
 /// Taps u of one axis for which u d = s e + residue.
 #[derive(Clone, Copy)]
-struct Taps {
+pub struct Taps {
     first: usize,
     step: usize,
     count: usize,
@@ -32,6 +33,11 @@ struct Taps {
 }
 
 impl Taps {
+    /// All taps of an axis, where the residues do not matter.
+    pub fn all(count: usize) -> Self {
+        Self { first: 0, step: 1, count, place: 0, place_step: 1 }
+    }
+
     fn of(window: &Window, axis: usize, residue: usize) -> Self {
         let (s, d, kernel) = (window.stride[axis], window.dilation[axis], window.kernel[axis]);
         let fits = |u: &usize| u * d % s == residue;
@@ -106,7 +112,9 @@ impl Lines {
 pub fn scratch(g: &ConvGeometry) -> usize {
     let (ahead, back) = (Lines::forward(g), Lines::back(g));
     let residues = ahead.residues();
-    let forward = g.blocks * g.c_out * ahead.line() + ahead.padded(g.blocks * g.c_in * residues);
+    // the weight gradient has no packed weights, but as many padded planes as strides make residues
+    let gradient = g.blocks * g.c_out * ahead.line() + ahead.padded(g.blocks * g.c_in * residues);
+    let forward = if residues > 1 { gradient.max(unrolled::scratch(g)) } else { gradient };
     let pull = g.blocks * g.c_in * residues * back.line() + back.padded(g.blocks * g.c_out);
     forward.max(pull) + g.weight_len()
 }
@@ -134,21 +142,28 @@ fn pad_input(g: &ConvGeometry, lines: &Lines, x: &[f32], padded: &mut [f32]) {
     });
 }
 
-/// What forward and data gradient have in common: lines from padded planes.
-struct Sweep<'a> {
-    lines: Lines,
-    blocks: usize,
-    packing: Packing,
-    padded: &'a [f32],
-    packed: &'a [f32],
+/// What forward and data gradient have in common: lines from planes.
+pub struct Sweep<'a> {
+    /// Vectors of a line.
+    pub vectors: usize,
+    /// Columns of the kernel.
+    pub columns: usize,
+    /// Images.
+    pub blocks: usize,
+    /// How the weights lie.
+    pub packing: Packing,
+    /// What the lines are summed from.
+    pub planes: &'a [f32],
+    /// The weights.
+    pub packed: &'a [f32],
 }
 
 impl Sweep<'_> {
     /// For every job (image, group, part of the written channels, run of vectors): `f(image, group, part, first vector,
     /// vectors)`.
-    fn jobs(&self, f: impl Fn(usize, usize, std::ops::Range<usize>, usize, usize) + Sync + Send) {
+    pub fn jobs(&self, f: impl Fn(usize, usize, std::ops::Range<usize>, usize, usize) + Sync + Send) {
         let (parts, groups) = (self.packing.parts, self.packing.groups);
-        let runs = Parts::new(self.lines.vectors(), VECTORS);
+        let runs = Parts::new(self.vectors, VECTORS);
         par::jobs(self.blocks * groups * parts.count * runs.count, |job| {
             let (run, job) = (runs.get(job % runs.count), job / runs.count);
             let (part, job) = (parts.get(job % parts.count), job / parts.count);
@@ -156,24 +171,24 @@ impl Sweep<'_> {
         });
     }
 
-    /// The tile job of a part: `x` is its first vector in the padded planes of the first read channel, `place` the steps
-    /// per tap.
-    fn job(
+    /// The tile job of a part, from the number `at` of the planes on; its steps and its target are the caller's.
+    pub fn job(
         &self,
+        at: usize,
         group: usize,
         part: &std::ops::Range<usize>,
         taps: [Taps; 2],
         vectors: usize,
     ) -> outer::Job {
         let n = part.len();
-        let kw = self.lines.window.kernel[1];
+        let kw = self.columns;
         let (place, len) = self.packing.place(group, part);
         let none = taps[0].count == 0 || taps[1].count == 0;
         let first = if none { 0 } else { taps[0].first * kw + taps[1].first };
         outer::Job {
             channels: if none { 0 } else { self.packing.read },
             taps: [taps[0].count, taps[1].count],
-            x: self.padded.as_ptr(),
+            x: self.planes[at..].as_ptr(),
             x_channel: 0,
             x_tap: [0; 2],
             x_pixel: [0, WIDTH],
@@ -203,40 +218,35 @@ pub fn forward<S: Simd>(
     then: Option<Then<'_, f32>>,
 ) {
     let lines = Lines::forward(g);
+    if lines.residues() > 1 {
+        return unrolled::forward::<S>(g, x, weight, bias, y, scratch, then);
+    }
     let (to, rest) = scratch.split_at_mut(g.blocks * g.c_out * lines.line());
-    let (padded, rest) = rest.split_at_mut(lines.padded(g.blocks * g.c_in * lines.residues()));
+    let (padded, rest) = rest.split_at_mut(lines.padded(g.blocks * g.c_in));
     let packed = &mut rest[..weight.len()];
     let packing = Packing::forward(g, S::CHANNELS);
     pad_input(g, &lines, x, padded);
     packing.pack(weight, packed);
-    let sweep = Sweep { lines, blocks: g.blocks, packing, padded, packed };
-    let (shared, row) = (Shared::new(to), lines.plane[1]);
+    let columns = g.window.kernel[1];
+    let sweep =
+        Sweep { vectors: lines.vectors(), columns, blocks: g.blocks, packing, planes: padded, packed };
+    let (shared, row, taps) = (Shared::new(to), lines.plane[1], lines.taps(0));
     sweep.jobs(|image, group, part, first, vectors| {
-        let from = (image * g.c_in + group * packing.read) * lines.residues();
+        let from = image * g.c_in + group * packing.read;
         let channel = group * packing.written + part.start;
-        for residue in 0..lines.residues() {
-            let taps = lines.taps(residue);
-            if taps[0].count == 0 || taps[1].count == 0 {
-                continue;
-            }
-            let at = (from + residue) * lines.area() + taps[0].place * row + taps[1].place + first * WIDTH;
-            let mut job = outer::Job {
-                x: padded_at(sweep.padded, at),
-                x_channel: lines.residues() * lines.area(),
-                x_tap: [(taps[0].place_step * row) as isize, taps[1].place_step as isize],
-                // tap 0 has residue 0, so the first residue always starts the sums
-                resume: residue > 0,
-                y: shared.at((image * g.c_out + channel) * lines.line() + first * WIDTH),
-                y_channel: lines.line(),
-                ..sweep.job(group, &part, taps, vectors)
-            };
-            if let Some(bias) = bias {
-                job.start[..part.len()].copy_from_slice(&bias[channel..][..part.len()]);
-            }
-            // SAFETY: the vectors of the line read inside the padded planes and the slack behind them; the line is this
-            // job's own in `to`.
-            unsafe { S::outer(part.len(), &job) };
+        let mut job = outer::Job {
+            x_channel: lines.area(),
+            x_tap: [(taps[0].place_step * row) as isize, taps[1].place_step as isize],
+            y: shared.at((image * g.c_out + channel) * lines.line() + first * WIDTH),
+            y_channel: lines.line(),
+            ..sweep.job(from * lines.area() + first * WIDTH, group, &part, taps, vectors)
+        };
+        if let Some(bias) = bias {
+            job.start[..part.len()].copy_from_slice(&bias[channel..][..part.len()]);
         }
+        // SAFETY: the vectors of the line read inside the padded planes and the slack behind them; the line is this
+        // job's own in `to`.
+        unsafe { S::outer(part.len(), &job) };
     });
     let [oh, ow] = g.output;
     let to = &*to;
@@ -251,10 +261,6 @@ pub fn forward<S: Simd>(
     }
 }
 
-fn padded_at(padded: &[f32], at: usize) -> *const f32 {
-    padded[at..].as_ptr()
-}
-
 /// Data gradient; the caller has checked the lengths.
 pub fn pull<S: Simd>(g: &ConvGeometry, dy: &[f32], weight: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
     let lines = Lines::back(g);
@@ -265,7 +271,9 @@ pub fn pull<S: Simd>(g: &ConvGeometry, dy: &[f32], weight: &[f32], dx: &mut [f32
     let packing = Packing::back(g, S::CHANNELS);
     pad_gradient(g, &lines, dy, padded);
     packing.pack(weight, packed);
-    let sweep = Sweep { lines, blocks: g.blocks, packing, padded, packed };
+    let columns = g.window.kernel[1];
+    let sweep =
+        Sweep { vectors: lines.vectors(), columns, blocks: g.blocks, packing, planes: padded, packed };
     let (shared, row) = (Shared::new(to), lines.plane[1]);
     sweep.jobs(|image, group, part, first, vectors| {
         let from = image * g.c_out + group * packing.read;
@@ -276,12 +284,11 @@ pub fn pull<S: Simd>(g: &ConvGeometry, dy: &[f32], weight: &[f32], dx: &mut [f32
             let place = |a: usize| if none { 0 } else { lines.reach[a] - taps[a].place };
             let at = from * lines.area() + place(0) * row + place(1) + first * WIDTH;
             let job = outer::Job {
-                x: padded_at(sweep.padded, at),
                 x_channel: lines.area(),
                 x_tap: [-((taps[0].place_step * row) as isize), -(taps[1].place_step as isize)],
                 y: shared.at((channel * residues + residue) * lines.line() + first * WIDTH),
                 y_channel: residues * lines.line(),
-                ..sweep.job(group, &part, taps, vectors)
+                ..sweep.job(at, group, &part, taps, vectors)
             };
             // SAFETY: the vectors of the line read inside the padded planes and the slack behind them; the line is this
             // job's own in `to`.
