@@ -42,7 +42,7 @@ pub fn create_fresh(path: impl AsRef<Path>) -> Result<()> {
     }
     Err(Error::request(
         format!("{} exists and is never overwritten", path.display()),
-        "choose another --out or remove it",
+        "name a folder that does not exist yet, or remove this one",
     ))
 }
 
@@ -91,9 +91,9 @@ mod tests {
         let out = dir.path().join("deep/out");
         create_fresh(&out).unwrap();
         let error = create_fresh(&out).unwrap_err();
-        assert!(
-            error.to_string().ends_with("exists and is never overwritten; choose another --out or remove it")
-        );
+        let want =
+            "out exists and is never overwritten; name a folder that does not exist yet, or remove this one";
+        assert!(error.to_string().ends_with(want), "{error}");
         assert!(create_new(dir.path(), "a/b").is_err());
     }
 }
