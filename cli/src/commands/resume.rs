@@ -56,8 +56,8 @@ pub fn run(args: Args) -> Result<()> {
     config.epochs = args.epochs.unwrap_or(config.epochs);
     config.recipe()?;
     let graph = Graph::from_toml(&atomic::read_text(&model_toml)?, &model_toml.display().to_string())?;
-    let config = usual::fill(config, &graph);
     let splits = data::of_run(&config)?;
+    let config = usual::fill(config, &graph, splits.train.len());
     record::same_data(&run_toml, &splits)?;
     let Newest { found, damaged } = checkpoint::newest(&run, &graph)?;
     for error in &damaged {

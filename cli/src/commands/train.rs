@@ -54,7 +54,7 @@ pub struct Args {
     /// Passes over the training set [default: 15]
     #[arg(long, value_name = "N")]
     epochs: Option<u64>,
-    /// Images per step [default: 64]
+    /// Images per step [default: 64; 16 for fewer than 10,000 colour images]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// sgd, adam, adamw, rmsprop [default: sgd; adamw for colour images]
@@ -171,7 +171,7 @@ impl Args {
             ($($own:ident => $key:expr),* $(,)?) => { $(if let Some(v) = self.$own.clone() { $key = v.into(); })* };
         }
         take! {
-            model => c.model, data => c.data, epochs => c.epochs, batch => c.batch,
+            model => c.model, data => c.data, epochs => c.epochs,
             momentum => c.momentum, weight_decay => c.weight_decay,
             schedule => c.schedule, loss => c.loss, label_smoothing => c.label_smoothing,
             seed => c.seed, threads => c.threads, dump => c.dump.what, dump_layers => c.dump.layers,
@@ -190,6 +190,7 @@ impl Args {
         c.data_dir = self.data_dir.clone().or(c.data_dir);
         c.limit = self.limit.or(c.limit);
         c.weights = self.weights.clone().or(c.weights);
+        c.batch = self.batch.or(c.batch);
         c.clip = self.clip.or(c.clip);
         c.init = self.init.clone().or(c.init);
         c.optimizer = self.optimizer.clone().or(c.optimizer);
@@ -255,7 +256,7 @@ impl Job {
         config.recipe()?; // names and numbers are checked before anything is loaded
         let splits = data::of_run(&config)?;
         let graph = fit(&config.model, &splits.train, args.manner())?;
-        let config = usual::fill(config, &graph);
+        let config = usual::fill(config, &graph, splits.train.len());
         let mut recipe = config.recipe()?;
         let augment = Augment::parse(config.augment.as_deref().unwrap_or_default())?;
         if let Some(weights) = &config.class_weights {

@@ -34,8 +34,9 @@ pub struct Config {
     pub init: Option<String>,
     /// Passes over the training set.
     pub epochs: u64,
-    /// Images per step.
-    pub batch: usize,
+    /// Images per step; left out, what suits the net and the number of images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
     /// sgd, adam, adamw, rmsprop; left out, what suits the net.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<String>,
@@ -202,7 +203,7 @@ impl Default for Config {
             weights: None,
             init: None,
             epochs: 15,
-            batch: 64,
+            batch: None,
             optimizer: None,
             lr: None,
             momentum: 0.9,
@@ -379,7 +380,7 @@ impl Config {
         }
         Ok(Recipe {
             epochs: self.epochs,
-            batch: self.batch,
+            batch: self.batch.unwrap_or(Recipe::default().batch),
             method,
             lr: self.lr.unwrap_or(0.05),
             weight_decay: self.weight_decay,

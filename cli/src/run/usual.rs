@@ -5,7 +5,8 @@
 //! deeper and their data harder: from those values each layer shrinks what passes through it, and SGD at a digit's rate
 //! leaves the loss at ln(classes). They start from He's values, which keep the variance from layer to layer, and move
 //! by AdamW, whose steps do not depend on the scale of the gradients; slower where many layers follow each other with
-//! no batch-norm in between.
+//! no batch-norm in between. Few colour images go in small batches, since a deep net wants some thousands of steps
+//! before it sees anything in them.
 
 use super::config::Config;
 use glassbox_engine::Graph;
@@ -15,18 +16,23 @@ use glassbox_engine::params::ParamRole;
 /// The most learned layers in a row, without batch-norm, that bear the full rate.
 const SHALLOW: usize = 5;
 
-/// The configuration with everything filled in that depends on the net and the data set.
-pub fn fill(config: Config, graph: &Graph) -> Config {
+/// Colour images below which batches are small.
+const FEW: usize = 10_000;
+
+/// The configuration with everything filled in that depends on the net, the data set and its number of training images.
+pub fn fill(config: Config, graph: &Graph, images: usize) -> Config {
     let colour = graph.input().c > 1;
     let usual = |grey: &str, colourful: &str| if colour { colourful } else { grey }.to_string();
     let init = config.init.clone().unwrap_or_else(|| usual("pytorch", "he"));
     let optimizer = config.optimizer.clone().unwrap_or_else(|| usual("sgd", "adamw"));
+    let batch = config.batch.unwrap_or(if colour && images < FEW { 16 } else { 64 });
     let lr = config.lr.unwrap_or_else(|| rate(&optimizer, graph));
     let (augment, every) = (augmentation(&config), config.dump_every());
     let mut filled = Config {
         init: Some(init),
         optimizer: Some(optimizer),
         lr: Some(lr),
+        batch: Some(batch),
         augment: Some(augment),
         ..config
     };
@@ -73,7 +79,7 @@ mod tests {
     fn filled(model: &str, change: impl FnOnce(&mut Config)) -> (String, String, f64, Vec<String>) {
         let mut config = Config::default();
         change(&mut config);
-        let c = fill(config, &models::named(model).unwrap());
+        let c = fill(config, &models::named(model).unwrap(), 5_000);
         (c.init.unwrap(), c.optimizer.unwrap(), c.lr.unwrap(), c.augment.unwrap())
     }
 
@@ -98,6 +104,15 @@ mod tests {
         let want = ("glorot".to_string(), "rmsprop".to_string(), 0.7, vec!["flip".to_string()]);
         assert_eq!(filled("alexnet-cifar", mine), want);
         assert!(filled("lenet", |c| c.overfit = Some(8)).3.is_empty());
+    }
+
+    #[test]
+    fn few_colour_images_go_in_small_batches() {
+        let batch = |model, images| fill(Config::default(), &models::named(model).unwrap(), images).batch;
+        assert_eq!([batch("lenet", 5_000), batch("cifar-quick", 50_000)], [Some(64); 2]);
+        assert_eq!(batch("cifar-quick", 5_000), Some(16));
+        let mine = Config { batch: Some(7), ..Config::default() };
+        assert_eq!(fill(mine, &models::named("cifar-quick").unwrap(), 5_000).batch, Some(7));
     }
 
     #[test]
