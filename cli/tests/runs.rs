@@ -142,6 +142,32 @@ fn a_signal_stops_with_a_checkpoint_and_a_run_in_use_is_refused() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_program_within_the_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    // one epoch is one step, of seconds
+    let line =
+        "train --out long --model alexnet-cifar --data shapes --limit 768 --batch 768 --threads 1 --quiet";
+    let child = program(at, line).spawn().unwrap();
+    while !at.join("long/model.toml").is_file() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let signal = || Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    signal();
+    std::thread::sleep(Duration::from_millis(100));
+    let second = Instant::now();
+    signal();
+    let out = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(130), "{text}");
+    assert!(!text.contains("with a checkpoint"), "{text}");
+    assert!(second.elapsed() < Duration::from_secs(2), "it went on for {:?}", second.elapsed());
+    assert!(!file(&at.join("long"), "latest.safetensors").exists());
+}
+
 #[test]
 fn what_does_not_belong_together_is_refused_and_damage_is_passed_over() {
     let dir = tempfile::tempdir().unwrap();
