@@ -44,6 +44,7 @@ pub mod params;
 pub mod real;
 pub mod rng;
 pub mod rules;
+pub mod signals;
 pub mod trace;
 #[cfg(feature = "train")]
 pub mod train;
@@ -57,5 +58,6 @@ pub use graph::{Graph, Keep, Plan};
 pub use params::Params;
 pub use real::Real;
 pub use rules::{Rule, RuleSet};
+pub use signals::Signals;
 pub use trace::{Mode, Trace};
-pub use walk::{Signals, Walk, walk};
+pub use walk::{Walk, walk};

@@ -12,7 +12,7 @@ const LEVELS: &[&[&str]] = &[
     &["error", "window", "rng", "real", "kernels", "array", "params", "trace"],
     &["layers"],
     &["graph"],
-    &["forward", "rules", "walk"],
+    &["forward", "rules", "signals", "walk"],
     &["loss", "optim"],
     &["gradcheck", "io", "data", "train"],
 ];

@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::loss::Cost;
 use crate::params::Params;
+use crate::signals::Signals;
 use crate::trace::Trace;
-use crate::walk::Signals;
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -12,8 +12,9 @@ use crate::loss::{Cost, Loss, Targets};
 use crate::optim::{Optimizer, clip_norm};
 use crate::params::Params;
 use crate::rules::RuleSet;
+use crate::signals::Signals;
 use crate::trace::{Mode, Trace};
-use crate::walk::{Signals, Walk, walk};
+use crate::walk::{Walk, walk};
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -7,8 +7,8 @@ use glassbox_engine::forward::forward_into;
 use glassbox_engine::graph::{Keep, Plan};
 use glassbox_engine::kernels::par;
 use glassbox_engine::trace::Mode;
-use glassbox_engine::walk::{Signals, Walk, walk_to};
-use glassbox_engine::{Blocked, Graph, Params, Real, RuleSet, Trace, View};
+use glassbox_engine::walk::{Walk, walk_to};
+use glassbox_engine::{Blocked, Graph, Params, Real, RuleSet, Signals, Trace, View};
 use ndarray::Array4;
 
 /// Numbers of activations that one batch may hold: what is written is still near when it is read, and a short explanation

@@ -21,8 +21,8 @@ use glassbox_engine::forward::at;
 use glassbox_engine::graph::Plan;
 use glassbox_engine::layers::At;
 use glassbox_engine::loss::{CrossEntropy, Loss, Targets};
-use glassbox_engine::walk::{Signals, Walk, walk};
-use glassbox_engine::{Blocked, Graph, Mode, Params, RuleSet, Trace, forward};
+use glassbox_engine::walk::{Walk, walk};
+use glassbox_engine::{Blocked, Graph, Mode, Params, RuleSet, Signals, Trace, forward};
 use ndarray::ArrayView3;
 
 /// A unit: channel, row, column.

@@ -121,7 +121,7 @@ fn graph() -> Graph {
 fn train(run: &Path, at: usize, how: How) -> (usize, Result<()>) {
     let config = Config {
         epochs: 1,
-        batch: 8,
+        batch: Some(8),
         checkpoint: config::Checkpoint { every: 1, every_steps: 2, keep: 1, snapshots: Vec::new() },
         ..Config::default()
     };

@@ -163,19 +163,19 @@ unsafe fn dot_eights<const E: usize>(rows: &[*const f32], x: &[f32], sums: &mut 
         let mut eights: [__m256; E] = std::array::from_fn(|e| _mm256_loadu_ps(sums.as_ptr().add(8 * e)));
         for (i, x) in whole.iter().enumerate() {
             // a cache line of each row, then that of the next eight rows: more streams than a processor foresees
-            for e in 0..E {
-                for row in rows[e] {
+            for (rows, eight) in rows.iter().zip(&mut eights) {
+                for row in rows {
                     _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(i * WIDTH + AHEAD).cast());
                 }
                 for k in (0..WIDTH).step_by(4) {
-                    for (column, x) in columns(&rows[e], i * WIDTH + k).into_iter().zip(&x[k..]) {
-                        eights[e] = _mm256_fmadd_ps(column, _mm256_broadcast_ss(x), eights[e]);
+                    for (column, x) in columns(rows, i * WIDTH + k).into_iter().zip(&x[k..]) {
+                        *eight = _mm256_fmadd_ps(column, _mm256_broadcast_ss(x), *eight);
                     }
                 }
             }
         }
-        for e in 0..E {
-            _mm256_storeu_ps(sums.as_mut_ptr().add(8 * e), eights[e]);
+        for (e, eight) in eights.into_iter().enumerate() {
+            _mm256_storeu_ps(sums.as_mut_ptr().add(8 * e), eight);
         }
         super::dot_rest(rows.as_flattened(), rest, whole.len() * WIDTH, sums);
     }
