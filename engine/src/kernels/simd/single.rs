@@ -22,7 +22,7 @@ const VECTORS: usize = 48;
 
 /// Taps u of one axis for which u d = s e + residue.
 #[derive(Clone, Copy)]
-pub struct Taps {
+struct Taps {
     first: usize,
     step: usize,
     count: usize,
@@ -34,7 +34,7 @@ pub struct Taps {
 
 impl Taps {
     /// All taps of an axis, where the residues do not matter.
-    pub fn all(count: usize) -> Self {
+    fn all(count: usize) -> Self {
         Self { first: 0, step: 1, count, place: 0, place_step: 1 }
     }
 
@@ -97,6 +97,13 @@ impl Lines {
         self.vectors() * WIDTH
     }
 
+    /// Forward without strides: taps are steps within a padded plane.
+    fn reads(&self) -> Reads {
+        let (row, dilation) = (self.plane[1], self.window.dilation);
+        let tap = [(dilation[0] * row) as isize, dilation[1] as isize];
+        Reads { channel: self.area(), tap, row, line: self.line() }
+    }
+
     /// Numbers in a padded plane.
     fn area(&self) -> usize {
         self.plane[0] * self.plane[1]
@@ -143,25 +150,25 @@ fn pad_input(g: &ConvGeometry, lines: &Lines, x: &[f32], padded: &mut [f32]) {
 }
 
 /// What forward and data gradient have in common: lines from planes.
-pub struct Sweep<'a> {
+struct Sweep<'a> {
     /// Vectors of a line.
-    pub vectors: usize,
+    vectors: usize,
     /// Columns of the kernel.
-    pub columns: usize,
+    columns: usize,
     /// Images.
-    pub blocks: usize,
+    blocks: usize,
     /// How the weights lie.
-    pub packing: Packing,
+    packing: Packing,
     /// What the lines are summed from.
-    pub planes: &'a [f32],
+    planes: &'a [f32],
     /// The weights.
-    pub packed: &'a [f32],
+    packed: &'a [f32],
 }
 
 impl Sweep<'_> {
     /// For every job (image, group, part of the written channels, run of vectors): `f(image, group, part, first vector,
     /// vectors)`.
-    pub fn jobs(&self, f: impl Fn(usize, usize, std::ops::Range<usize>, usize, usize) + Sync + Send) {
+    fn jobs(&self, f: impl Fn(usize, usize, std::ops::Range<usize>, usize, usize) + Sync + Send) {
         let (parts, groups) = (self.packing.parts, self.packing.groups);
         let runs = Parts::new(self.vectors, VECTORS);
         par::jobs(self.blocks * groups * parts.count * runs.count, |job| {
@@ -172,7 +179,7 @@ impl Sweep<'_> {
     }
 
     /// The tile job of a part, from the number `at` of the planes on; its steps and its target are the caller's.
-    pub fn job(
+    fn job(
         &self,
         at: usize,
         group: usize,
@@ -207,6 +214,18 @@ impl Sweep<'_> {
     }
 }
 
+/// How forward reads its planes.
+pub struct Reads {
+    /// Numbers per input channel.
+    pub channel: usize,
+    /// Steps to the next tap.
+    pub tap: [isize; 2],
+    /// Numbers of a line that belong to one row of outputs, those between rows with them.
+    pub row: usize,
+    /// Numbers of a line.
+    pub line: usize,
+}
+
 /// Forward; the caller has checked the lengths.
 pub fn forward<S: Simd>(
     g: &ConvGeometry,
@@ -218,40 +237,45 @@ pub fn forward<S: Simd>(
     then: Option<Then<'_, f32>>,
 ) {
     let lines = Lines::forward(g);
-    if lines.residues() > 1 {
-        return unrolled::forward::<S>(g, x, weight, bias, y, scratch, then);
-    }
-    let (to, rest) = scratch.split_at_mut(g.blocks * g.c_out * lines.line());
-    let (padded, rest) = rest.split_at_mut(lines.padded(g.blocks * g.c_in));
+    let strided = lines.residues() > 1;
+    let reads = if strided { unrolled::reads(g) } else { lines.reads() };
+    let Reads { channel: area, line, row, tap } = reads;
+    let (to, rest) = scratch.split_at_mut(g.blocks * g.c_out * line);
+    let planes = g.blocks * g.c_in;
+    let (planes, rest) = rest.split_at_mut(if strided { planes * area } else { lines.padded(planes) });
     let packed = &mut rest[..weight.len()];
     let packing = Packing::forward(g, S::CHANNELS);
-    pad_input(g, &lines, x, padded);
+    if strided {
+        unrolled::unroll(g, x, planes);
+    } else {
+        pad_input(g, &lines, x, planes);
+    }
     packing.pack(weight, packed);
-    let columns = g.window.kernel[1];
-    let sweep =
-        Sweep { vectors: lines.vectors(), columns, blocks: g.blocks, packing, planes: padded, packed };
-    let (shared, row, taps) = (Shared::new(to), lines.plane[1], lines.taps(0));
+    let [kh, kw] = g.window.kernel;
+    let sweep = Sweep { vectors: line / WIDTH, columns: kw, blocks: g.blocks, packing, planes, packed };
+    let shared = Shared::new(to);
     sweep.jobs(|image, group, part, first, vectors| {
         let from = image * g.c_in + group * packing.read;
         let channel = group * packing.written + part.start;
+        let every = [Taps::all(kh), Taps::all(kw)];
         let mut job = outer::Job {
-            x_channel: lines.area(),
-            x_tap: [(taps[0].place_step * row) as isize, taps[1].place_step as isize],
-            y: shared.at((image * g.c_out + channel) * lines.line() + first * WIDTH),
-            y_channel: lines.line(),
-            ..sweep.job(from * lines.area() + first * WIDTH, group, &part, taps, vectors)
+            x_channel: area,
+            x_tap: tap,
+            y: shared.at((image * g.c_out + channel) * line + first * WIDTH),
+            y_channel: line,
+            ..sweep.job(from * area + first * WIDTH, group, &part, every, vectors)
         };
         if let Some(bias) = bias {
             job.start[..part.len()].copy_from_slice(&bias[channel..][..part.len()]);
         }
-        // SAFETY: the vectors of the line read inside the padded planes and the slack behind them; the line is this
-        // job's own in `to`.
+        // SAFETY: the vectors of the line read inside the planes and the slack behind them; the line is this job's own
+        // in `to`.
         unsafe { S::outer(part.len(), &job) };
     });
     let [oh, ow] = g.output;
     let to = &*to;
     par::chunks(y, oh * ow, |channel, y| {
-        let line = &to[channel * lines.line()..][..lines.line()];
+        let line = &to[channel * line..][..line];
         for (y, line) in y.chunks_exact_mut(ow).zip(line.chunks(row)) {
             y.copy_from_slice(&line[..ow]);
         }
