@@ -19,7 +19,9 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TILE = re.compile(r"simd::(avx2|avx512)::\w+ as .*>::(outer|outer_rows|inner|chains)::(tiles|tile|chains)$")
+TILE = re.compile(
+    r"simd::(avx2|avx512)::(?:\w+ as .*>::(outer|outer_rows|inner|chains)::(?:tiles|tile|chains)|(dot)(?:_eights)?)$"
+)
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
 LINE = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*)$")
 VECTOR = re.compile(r"%[yz]mm\d+")
@@ -47,7 +49,7 @@ def functions(program):
             if kind:
                 yield kind, body
             tile = TILE.search(head[1])
-            kind, body = (f"{tile[1]} {tile[2]}" if tile else None), []
+            kind, body = (f"{tile[1]} {tile[2] or tile[3]}" if tile else None), []
         elif kind and (found := LINE.match(line)):
             body.append((int(found[1], 16), found[2], found[3].split("#")[0].strip()))
     if kind:

@@ -37,6 +37,11 @@ pub fn apart<A: Send>(a: &mut [A], job: impl Fn(usize, &mut A) + Sync + Send) {
     chunks(a, 1, |i, a| alone(|| job(i, &mut a[0])));
 }
 
+/// Runs `job(i, chunk i)` for each chunk of `len` values, each on one thread.
+pub fn chunks_apart<T: Send>(data: &mut [T], len: usize, job: impl Fn(usize, &mut [T]) + Sync + Send) {
+    chunks(data, len, |i, chunk| alone(|| job(i, chunk)));
+}
+
 /// Runs `job(i, a[i], b[i], c[i])`, each on one thread.
 pub fn apart3<A: Send, B: Send, C: Send>(
     (a, b, c): (&mut [A], &mut [B], &mut [C]),

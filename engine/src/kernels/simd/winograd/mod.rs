@@ -4,8 +4,10 @@
 //! Kernels become U, tiles of the input V, 4 x 4 points each; at every point the outputs' tiles are a product of
 //! matrices, M = U V, which the register tile of [`super::outer`] computes. The data gradient is the same sweep with
 //! flipped kernels; the weight gradient multiplies V with transformed tiles of the output's gradient ([`weights`]).
-//! Tiles go in chunks, so that V stays in the cache; each job has its own part of M. Every number is summed over the
-//! channels (or the tiles and images) in order, so neither chunks nor threads change a bit.
+//! Tiles go in chunks, so that V stays in the cache; each job has its own part of M. Where few channels make all of it
+//! small, a job takes rows of tiles from the input to the output on its own, and what it needs stays in its processor's
+//! cache. Every number is summed over the channels (or the tiles and images) in order, so neither chunks nor threads
+//! change a bit.
 //!
 //! Sums come out as exact as the direct kernels' to within a small factor, but not to the same bits, and where all
 //! products of an output are zero it may come out as a rounding error; hence [`crate::kernels::Sums`].
@@ -32,11 +34,17 @@ const FEWEST: usize = 24;
 /// Tiles of a job.
 const TILES: usize = 6;
 
-/// Written channels of a job.
-const SLICE: usize = 64;
+/// Written channels of a job that shares V with others, and of one that goes on its own.
+const SLICES: [usize; 2] = [64, 16];
 
 /// Channels below which the transforms cost more than the products save, read and written.
 const LEAST: usize = 32;
+
+/// Jobs that take rows of tiles on their own.
+const JOBS: usize = 8;
+
+/// Numbers in U and in V of a row of tiles that fit a second-level cache.
+const OWN: usize = 1 << 18;
 
 /// Points lie this much further apart than they are long, lest they compete for the same places of the cache.
 const APART: usize = 5 * WIDTH;
@@ -61,7 +69,7 @@ pub fn scratch<S: Simd>(g: &ConvGeometry) -> usize {
     if !pays(g) {
         return direct;
     }
-    let sweeps = [Sweep::forward(g), Sweep::back(g)].map(|sweep| sweep.rooms::<S>().iter().sum::<usize>());
+    let sweeps = [Sweep::forward(g), Sweep::back(g)].map(|sweep| sweep.scratch::<S>());
     direct.max(sweeps[0]).max(sweeps[1]).max(weights::scratch(g))
 }
 
@@ -192,15 +200,40 @@ impl Sweep {
     /// The written channels in parts, one for each register tile, and the parts in slices, one for each job.
     fn parts<S: Simd>(&self) -> (Parts, Parts) {
         let parts = Parts::new(self.written, S::CHANNELS);
-        (parts, Parts::new(parts.count, SLICE / S::CHANNELS))
+        (parts, Parts::new(parts.count, (self.slice() / S::CHANNELS).max(1)))
     }
 
-    /// Numbers in U, in V and in all jobs' parts of M.
-    fn rooms<S: Simd>(&self) -> [usize; 3] {
+    /// Numbers in U.
+    fn u(&self) -> usize {
+        POINTS * self.written * self.read
+    }
+
+    /// Numbers in V and in all jobs' parts of M, where jobs share them.
+    fn shared<S: Simd>(&self) -> [usize; 2] {
         let most = self.rows.most();
         let jobs = most.div_ceil(Self::tiles::<S>()) * self.parts::<S>().1.count;
-        let u = POINTS * self.written * self.read;
-        [u, POINTS * self.point(most), jobs * Self::room::<S>()]
+        [POINTS * self.point(most), jobs * self.room::<S>()]
+    }
+
+    /// Whether jobs can go on their own: what they need fits their cache.
+    fn small(&self) -> bool {
+        self.u() + POINTS * self.point(self.rows.across) <= OWN
+    }
+
+    /// Written channels of a job.
+    fn slice(&self) -> usize {
+        SLICES[usize::from(self.small())]
+    }
+
+    /// Numbers in V of a row and in M of a job that goes on its own; `None` where none does.
+    fn own<S: Simd>(&self) -> Option<[usize; 2]> {
+        self.small().then(|| [POINTS * self.point(self.rows.across), self.room::<S>()])
+    }
+
+    /// Numbers in all rooms, however many threads there will be.
+    fn scratch<S: Simd>(&self) -> usize {
+        let own = self.own::<S>().map_or(0, |own| JOBS * own.iter().sum::<usize>());
+        self.u() + own.max(self.shared::<S>().iter().sum())
     }
 
     /// Numbers between points of V for so many tiles.
@@ -209,13 +242,13 @@ impl Sweep {
     }
 
     /// Numbers between points of a job's part of M.
-    fn job_point<S: Simd>() -> usize {
-        SLICE * Self::tiles::<S>() * WIDTH + APART
+    fn job_point<S: Simd>(&self) -> usize {
+        self.slice() * Self::tiles::<S>() * WIDTH + APART
     }
 
     /// Numbers in a job's part of M.
-    fn room<S: Simd>() -> usize {
-        POINTS * Self::job_point::<S>()
+    fn room<S: Simd>(&self) -> usize {
+        POINTS * self.job_point::<S>()
     }
 
     /// `to [blocks][written][size][16]` from `from [blocks][read][size][16]`; the caller has checked the lengths. `then`
@@ -229,33 +262,61 @@ impl Sweep {
         scratch: &mut [f32],
         then: Option<Then<'_, f32>>,
     ) {
-        let [u, v, m] = self.rooms::<S>();
-        let (u, rest) = scratch[..u + v + m].split_at_mut(u);
-        let (v, m) = rest.split_at_mut(v);
+        let (u, rooms) = scratch[..self.scratch::<S>()].split_at_mut(self.u());
         self.kernels::<S>(weight, u);
-        let u = &*u;
-        let (to, m) = (Shared::new(to), Shared::new(m));
-        for rows in self.rows.chunks() {
-            self.inputs::<S>(&rows, from, v);
-            let v = &*v;
-            let tiles = rows.len() * self.rows.across;
-            let (per_job, slices) = (Self::tiles::<S>(), self.parts::<S>().1);
-            par::jobs(tiles.div_ceil(per_job) * slices.count, |job| {
-                let (slice, first) = (slices.get(job % slices.count), job / slices.count * per_job);
-                let tiles = first..tiles.min(first + per_job);
-                let m = m.at(job * Self::room::<S>());
-                self.products::<S>(&rows, tiles.clone(), slice.clone(), u, v, m);
-                self.outputs::<S>(&rows, tiles, slice, bias, m, to);
+        let (u, planes) = (&*u, Shared::new(to));
+        if let Some([v, m]) = self.own::<S>().filter(|_| par::threads() <= JOBS) {
+            let parts = Parts::new(self.rows.all, self.rows.all.div_ceil(JOBS).max(1));
+            par::chunks_apart(&mut rooms[..parts.count * (v + m)], v + m, |job, room| {
+                let (v, m) = room.split_at_mut(v);
+                for row in parts.get(job) {
+                    self.chunk::<S>(row..row + 1, from, u, bias, v, (Shared::new(m), 0), planes);
+                }
             });
+            if let Some(then) = then {
+                then.all(to);
+            }
+            return;
+        }
+        let [v, m] = self.shared::<S>();
+        let (v, m) = rooms[..v + m].split_at_mut(v);
+        let m = (Shared::new(m), self.room::<S>());
+        for rows in self.rows.chunks() {
+            self.chunk::<S>(rows.clone(), from, u, bias, v, m, planes);
             let Some(then) = &then else { continue };
             let whole = rows.start / self.rows.down..rows.end / self.rows.down;
             let plane = self.written_size[0] * self.written_size[1] * WIDTH;
             par::jobs(whole.len() * self.written, |job| {
                 let at = whole.start * self.written + job;
                 // SAFETY: the plane is written, and no other job has it.
-                unsafe { then.planes(at, to.slice(at * plane, plane)) };
+                unsafe { then.planes(at, planes.slice(at * plane, plane)) };
             });
         }
+    }
+
+    /// The pixels of some rows of tiles; job i of them has M from `m.0 + i m.1` on.
+    #[allow(clippy::too_many_arguments)]
+    fn chunk<S: Simd>(
+        &self,
+        rows: Range<usize>,
+        from: &[f32],
+        u: &[f32],
+        bias: Option<&[f32]>,
+        v: &mut [f32],
+        m: (Shared, usize),
+        to: Shared,
+    ) {
+        self.inputs::<S>(&rows, from, v);
+        let v = &*v;
+        let tiles = rows.len() * self.rows.across;
+        let (per_job, slices) = (Self::tiles::<S>(), self.parts::<S>().1);
+        par::jobs(tiles.div_ceil(per_job) * slices.count, |job| {
+            let (slice, first) = (slices.get(job % slices.count), job / slices.count * per_job);
+            let tiles = first..tiles.min(first + per_job);
+            let m = m.0.at(job * m.1);
+            self.products::<S>(&rows, tiles.clone(), slice.clone(), u, v, m);
+            self.outputs::<S>(&rows, tiles, slice, bias, m, to);
+        });
     }
 
     /// U: `[point][part][read channel][channel of the part]`.
@@ -325,7 +386,7 @@ impl Sweep {
         let groups = [(0, whole, S::PIXELS), (whole * S::PIXELS, 1, tiles.len() % S::PIXELS)];
         for point in 0..POINTS {
             let v = v[point * self.point(all)..][..self.read * all * WIDTH].as_ptr();
-            let m = m.wrapping_add(point * Self::job_point::<S>());
+            let m = m.wrapping_add(point * self.job_point::<S>());
             for part in slice.clone().map(|part| parts.get(part)) {
                 let start = (point * self.written + part.start) * self.read;
                 let weight = u[start..][..part.len() * self.read].as_ptr();
@@ -348,7 +409,7 @@ impl Sweep {
                     };
                     if job.total() > 0 {
                         // SAFETY: the slices above hold the tiles of V and the kernels of the part; M is this job's own
-                        // and has room for SLICE channels.
+                        // and has room for the channels of a slice.
                         unsafe { S::outer(part.len(), &job) };
                     }
                 }
@@ -376,7 +437,7 @@ impl Sweep {
                 let plane = (block * self.written + channel) * height * width;
                 let job = Output {
                     from: m.wrapping_add((i * Self::tiles::<S>() + t) * WIDTH),
-                    point: Self::job_point::<S>(),
+                    point: self.job_point::<S>(),
                     start: bias.map_or(0.0, |b| b[channel]),
                     to: to.at((plane + top * width + left) * WIDTH),
                     row: width * WIDTH,

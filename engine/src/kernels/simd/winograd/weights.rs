@@ -1,17 +1,24 @@
 //! The weight gradient: G^T [sum over tiles and images of (A dy A^T) . V] G.
 //!
 //! V is turned round to `[tile][image][input channel]`, so that a vector is sixteen input channels and one register
-//! tile serves; each sum runs over (tile, image).
+//! tile serves; each sum runs over (tile, image). Where few channels make sums and tiles small, a fixed number of jobs sum
+//! their rows of tiles on their own, in their processor's cache, and the jobs' sums are added in order.
 #![allow(unsafe_code)]
 
 use super::super::{Parts, ROWS, Shared, Simd, WIDTH, outer};
 use super::transform::{self, Gradient, Input, Places, Plane};
-use super::{APART, POINTS, Rows};
+use super::{APART, JOBS, POINTS, Rows};
 use crate::kernels::{ConvGeometry, conv as portable, par};
 use std::ops::Range;
 
 /// Tiles in a chunk, if rows of tiles are not longer.
 const CHUNK: usize = 48;
+
+/// Numbers in the sums and the tiles of a row that a job may have to itself: 1.5 MiB.
+const OWN: usize = 3 << 17;
+
+/// Sums that are added at once.
+const GRAIN: usize = 1 << 12;
 
 /// Vectors of input channels that are multiplied together.
 const VECTORS: usize = 4;
@@ -26,7 +33,7 @@ pub fn pays(g: &ConvGeometry) -> bool {
 
 /// Scratch.
 pub fn scratch(g: &ConvGeometry) -> usize {
-    if pays(g) { Shape::new(g).rooms().iter().sum() } else { 0 }
+    if pays(g) { Shape::new(g).scratch() } else { 0 }
 }
 
 /// Parameter gradients. See [`crate::kernels::ConvPullWeight`].
@@ -47,15 +54,24 @@ pub fn pull_weight<S: Simd>(
         return dweight.fill(0.0);
     }
     let shape = Shape::new(g);
-    let [sums, v, m] = shape.rooms();
-    let (sums, rest) = scratch[..sums + v + m].split_at_mut(sums);
-    let (v, m) = rest.split_at_mut(v);
-    for (i, rows) in shape.rows.chunks().enumerate() {
-        shape.inputs::<S>(&rows, x, v);
-        shape.gradients::<S>(&rows, dy, m);
-        shape.products::<S>(rows.len() * shape.rows.across, v, m, sums, i > 0);
+    if shape.own() {
+        let (parts, room) = (shape.jobs(), shape.room(shape.rows.across));
+        let rooms = &mut scratch[..parts.count * room];
+        par::chunks_apart(rooms, room, |job, room| {
+            let part = parts.get(job);
+            shape.sum::<S>(part.clone().map(|row| row..row + 1), x, dy, room);
+        });
+        let (sums, others) = rooms.split_at_mut(room);
+        let sums = &mut sums[..shape.sums()];
+        for other in others.chunks_exact(room) {
+            par::chunks(sums, GRAIN, |i, sums| {
+                sums.iter_mut().zip(&other[i * GRAIN..]).for_each(|(sum, other)| *sum += other);
+            });
+        }
+        return shape.taps(sums, dweight);
     }
-    shape.taps(sums, dweight);
+    shape.sum::<S>(shape.rows.chunks(), x, dy, scratch);
+    shape.taps(&scratch[..shape.sums()], dweight);
 }
 
 struct Shape<'a> {
@@ -70,11 +86,48 @@ impl<'a> Shape<'a> {
         Self { g, rows: Rows::new(g.blocks, g.output, CHUNK), groups: Parts::new(g.c_in / WIDTH, VECTORS) }
     }
 
+    /// Numbers in the sums.
+    fn sums(&self) -> usize {
+        POINTS * self.g.c_in * self.g.c_out
+    }
+
     /// Numbers in the sums, in V and in the gradient's tiles.
-    fn rooms(&self) -> [usize; 3] {
-        let most = self.rows.most();
-        let [v, m] = self.points(most);
-        [POINTS * self.g.c_in * self.g.c_out, POINTS * v, POINTS * m]
+    fn room(&self, tiles: usize) -> usize {
+        self.sums() + POINTS * self.points(tiles).iter().sum::<usize>()
+    }
+
+    /// Whether jobs sum rows of tiles on their own. By the shape alone, since it decides the order of the sums.
+    fn own(&self) -> bool {
+        self.room(self.rows.across) <= OWN
+    }
+
+    /// The rows of those jobs.
+    fn jobs(&self) -> Parts {
+        Parts::new(self.rows.all, self.rows.all.div_ceil(JOBS).max(1))
+    }
+
+    /// Numbers in all rooms.
+    fn scratch(&self) -> usize {
+        if self.own() { self.jobs().count * self.room(self.rows.across) } else { self.room(self.rows.most()) }
+    }
+
+    /// Sums over chunks of rows, into the front of the room.
+    fn sum<S: Simd>(
+        &self,
+        chunks: impl Iterator<Item = Range<usize>>,
+        x: &[f32],
+        dy: &[f32],
+        room: &mut [f32],
+    ) {
+        let (sums, room) = room.split_at_mut(self.sums());
+        for (i, rows) in chunks.enumerate() {
+            let tiles = rows.len() * self.rows.across;
+            let [v, m] = self.points(tiles).map(|numbers| POINTS * numbers);
+            let (v, m) = room[..v + m].split_at_mut(v);
+            self.inputs::<S>(&rows, x, v);
+            self.gradients::<S>(&rows, dy, m);
+            self.products::<S>(tiles, v, m, sums, i > 0);
+        }
     }
 
     /// Numbers between points of V and of the gradient's tiles.
