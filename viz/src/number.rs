@@ -41,6 +41,15 @@ pub fn percent(share: f64) -> String {
     format!("{} %", trim(&text))
 }
 
+/// A share in whole per cent, where room is short: `97 %`, `<1 %`; never 100 % for less.
+pub fn whole_percent(share: f64) -> String {
+    match (share * 100.0).round() {
+        _ if share > 0.0 && share < 0.01 => "<1 %".to_string(),
+        100.0 if share < 1.0 => "99 %".to_string(),
+        whole => format!("{whole} %"),
+    }
+}
+
 /// A count with thin groups of three digits: `1,199,882`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -94,6 +103,8 @@ mod tests {
             assert_eq!(short(value), text);
         }
         assert_eq!([percent(0.9999), percent(0.0001), percent(1.0)], ["99.9 %", "0.1 %", "100 %"]);
+        let whole = [0.0, 0.0001, 0.034, 0.9999, 1.0].map(whole_percent);
+        assert_eq!(whole, ["0 %", "<1 %", "3 %", "99 %", "100 %"]);
         assert_eq!([count(7), count(1199882), count(100000)], ["7", "1,199,882", "100,000"]);
     }
 
