@@ -5,6 +5,7 @@ use crate::run::diagnosis;
 use crate::run::images::{self, Shown};
 use crate::run::snapshots::Kept;
 use crate::run::{dump, log};
+use crate::say::{self, Way};
 use glassbox_engine::data::{Augment, Dataset, Loader, shapes};
 use glassbox_engine::io::atomic;
 use glassbox_engine::train::Evaluation;
@@ -61,13 +62,14 @@ pub fn given(input: Array4<f32>, files: &[PathBuf]) -> Images {
     Images { names: names.collect(), labels: Vec::new(), boxes: Vec::new(), input }
 }
 
-/// Draws every figure that a finished run can have; returns the number of files.
+/// Draws every figure that a finished run can have, and tells `way` how many are done; returns the number of files.
 pub fn of_run(
     run: &Path,
     graph: &Graph,
     params: &Params<f32>,
     test: &Arc<Dataset>,
     last: Option<&Evaluation>,
+    way: Option<&Way>,
 ) -> Result<usize> {
     let title =
         |cost: &Evaluation| format!("{} on {} test images of {}", graph.name(), cost.cost.images, test.name);
@@ -84,15 +86,21 @@ pub fn of_run(
         ..Scene::new(graph, params)
     };
     let mut count = 0;
-    for figure in FIGURES.iter().filter(|f| f.needs != Needs::ImagesAndTime && f.drawable(&scene)) {
+    let wanted = FIGURES.iter().filter(|f| f.needs != Needs::ImagesAndTime && f.drawable(&scene));
+    let figures: Vec<_> = wanted.collect();
+    for (i, figure) in figures.iter().enumerate() {
+        if let Some(way) = way {
+            way.at(i, figures.len());
+        }
         match write(figure, &scene, &figure.settings::<&str>(&[])?, &run.join("figures")) {
             Ok(files) => count += files,
             // a net of another build may not suit every figure; the run itself is done
-            Err(Error::Viz(e)) => {
-                crate::say::note(format!("note: figure \"{}\" is left out: {e}", figure.name))
-            }
+            Err(Error::Viz(e)) => say::note(format!("note: figure \"{}\" is left out: {e}", figure.name)),
             Err(other) => return Err(other),
         }
+    }
+    if let Some(way) = way {
+        way.end();
     }
     Ok(count)
 }

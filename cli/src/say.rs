@@ -1,7 +1,12 @@
 //! Text for people: tables, counts, notes.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use std::cell::Cell;
 use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+/// Seconds between lines about a long way where there is no terminal for a bar.
+const PAUSE: f64 = 20.0;
 
 /// A table in columns as wide as their widest cell; numbers (as told by `right`) at the right.
 pub fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
@@ -41,13 +46,53 @@ pub fn line(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
 }
 
-/// A bar for long ways, on a terminal only.
-pub fn bar(unit: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+/// How far a long way has been gone: a bar on a terminal, elsewhere a line now and then.
+#[derive(Debug)]
+pub struct Way {
+    bar: Option<ProgressBar>,
+    unit: &'static str,
+    start: Instant,
+    /// Seconds after the start at which the next line is due.
+    due: Cell<f64>,
+}
+
+impl Way {
+    /// A way of so many `unit`s, which the first step tells.
+    pub fn new(unit: &'static str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style =
+                ProgressStyle::with_template(&format!("{{bar:24}} {{pos}}/{{len}} {unit}, {{eta}} left"));
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, unit, start: Instant::now(), due: Cell::new(PAUSE) }
     }
-    let style = ProgressStyle::with_template(&format!("{{bar:24}} {{pos}}/{{len}} {unit}, {{eta}} left"));
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+
+    /// So far it has been gone.
+    pub fn at(&self, done: usize, total: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        } else if let Some(text) = self.told(self.start.elapsed().as_secs_f64(), done, total) {
+            note(text);
+        }
+    }
+
+    /// The line that is due after so many seconds, if one is.
+    fn told(&self, seconds: f64, done: usize, total: usize) -> Option<String> {
+        if done == 0 || done >= total || seconds < self.due.get() {
+            return None;
+        }
+        self.due.set(seconds + PAUSE);
+        let left = seconds * (total - done) as f64 / done as f64;
+        Some(format!("{done}/{total} {}, {left:.0} s left", self.unit))
+    }
+
+    /// It is done.
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Prints a note to standard error.
@@ -58,6 +103,18 @@ pub fn note(text: impl AsRef<str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_way_is_told_now_and_then() {
+        let way = Way { bar: None, unit: "steps", start: Instant::now(), due: Cell::new(PAUSE) };
+        assert_eq!(
+            [(19.9, 50), (20.0, 0), (20.0, 100)].map(|(s, done)| way.told(s, done, 100)),
+            [None, None, None]
+        );
+        assert_eq!(way.told(21.0, 25, 100).as_deref(), Some("25/100 steps, 63 s left"));
+        assert_eq!(way.told(40.9, 50, 100), None);
+        assert_eq!(way.told(41.0, 50, 100).as_deref(), Some("50/100 steps, 41 s left"));
+    }
 
     #[test]
     fn tables_line_up() {

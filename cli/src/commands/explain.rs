@@ -72,18 +72,15 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Error::request(format!("{why}, so --class {} says nothing", args.class), "leave out --class"));
     }
     let (answer, seconds) = threads::with(args.threads, || {
-        let bar = say::bar("runs");
-        let progress = |done: usize, total: usize| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        };
+        let way = say::Way::new("runs");
+        let progress = |done: usize, total: usize| way.at(done, total);
         let mut ask = Ask::new(&net.graph, &net.params, &input).targets(targets);
         ask.layer = args.layer.as_deref();
         ask.unit = unit;
         ask.upsample = args.upsample;
         ask.progress = Some(&progress);
         let answer = method.run(&ask, &settings)?;
-        bar.finish_and_clear();
+        way.end();
         ask.progress = None;
         let again = |_| -> Result<f64> {
             let start = Instant::now();

@@ -76,17 +76,14 @@ pub fn run(args: Args) -> Result<()> {
             (Needs::Snapshots, Some(run)) => Some(Kept::of(run, &net.graph)?),
             _ => None,
         };
-        let bar = say::bar("steps");
-        let progress = |done: usize, total: usize| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        };
+        let way = say::Way::new("steps");
+        let progress = |done: usize, total: usize| way.at(done, total);
         let mut scene = scene(&args, &net, figure.needs)?;
         scene.data = shown.as_ref().map(|s| s as &dyn ImageSet);
         scene.snapshots = kept.as_ref().map(|k| k as &dyn Snapshots);
         scene.progress = Some(&progress);
         let count = pictures::write(figure, &scene, &settings, &args.out)?;
-        bar.finish_and_clear();
+        way.end();
         if count == 0 {
             return Err(Error::request(
                 format!("figure \"{name}\" found nothing to draw in model \"{}\"", net.graph.name()),

@@ -60,8 +60,8 @@ pub struct Args {
     /// sgd, adam, adamw, rmsprop [default: sgd; adamw for colour images]
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
-    /// Base learning rate [default: 0.05 for sgd, 0.001 for the others; 0.01 and 0.0003 for nets of more
-    /// than five learned layers in a row without batch-norm]
+    /// Base learning rate [default: 0.05 for sgd, 0.001 for the others, 1/sqrt(parameters) for colour
+    /// images; 0.01 and 0.0003 for nets of more than five learned layers in a row without batch-norm]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Share of the last move that sgd keeps [default: 0.9]

@@ -83,16 +83,13 @@ pub fn run(args: Args) -> Result<()> {
     let targets = targets(&net, &args.class)?;
     let boxes = (!images.boxes.is_empty()).then_some(&images.boxes[..]);
     let table = threads::with(args.threads, || {
-        let bar = say::bar("judgements");
-        let progress = |done: usize, total: usize| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        };
+        let way = say::Way::new("judgements");
+        let progress = |done: usize, total: usize| way.at(done, total);
         let mut ask = Ask::new(&net.graph, &net.params, &images.input).targets(targets);
         ask.layer = args.layer.as_deref();
         ask.progress = Some(&progress);
         let table = jury.judge(&ask, boxes)?;
-        bar.finish_and_clear();
+        way.end();
         Ok(table)
     })?;
     let mut report = table.report();

@@ -12,6 +12,7 @@ use super::progress::{Manner, Reporter};
 use super::stop::Stop;
 use super::tensorboard::Board;
 use crate::error::{Error, Result};
+use crate::say::Way;
 use crate::{pictures, report, say};
 use glassbox_engine::data::{Augment, Splits};
 use glassbox_engine::train::{Checkpoint, Evaluation, Observer, Place, Recipe, Trainer, evaluate};
@@ -111,7 +112,10 @@ pub fn train(session: Session) -> Result<Option<Evaluation>> {
     }
     let trained = start.elapsed().as_secs_f64();
     let drawn = match figures {
-        true => pictures::of_run(&run, trainer.graph(), trainer.params(), &test, last.as_ref())?,
+        true => {
+            let way = (manner == Manner::Plain).then(|| Way::new("kinds of figures"));
+            pictures::of_run(&run, trainer.graph(), trainer.params(), &test, last.as_ref(), way.as_ref())?
+        }
         false => 0,
     };
     if figures {

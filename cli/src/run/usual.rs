@@ -4,8 +4,9 @@
 //! Nets for grey images (digits, clothes) learn from PyTorch's first values with plain SGD. Nets for colour images are
 //! deeper and their data harder: from those values each layer shrinks what passes through it, and SGD at a digit's rate
 //! leaves the loss at ln(classes). They start from He's values, which keep the variance from layer to layer, and move
-//! by AdamW, whose steps do not depend on the scale of the gradients; slower where many layers follow each other with
-//! no batch-norm in between. Few colour images go in small batches, since a deep net wants some thousands of steps
+//! by AdamW, whose steps do not depend on the scale of the gradients, but move each value by about the rate, so the more
+//! values there are, the further they carry the net; slower, too, where many layers follow each other with no batch-norm
+//! in between. Few colour images go in small batches, since a deep net wants some thousands of steps
 //! before it sees anything in them.
 
 use super::config::Config;
@@ -26,7 +27,7 @@ pub fn fill(config: Config, graph: &Graph, images: usize) -> Config {
     let init = config.init.clone().unwrap_or_else(|| usual("pytorch", "he"));
     let optimizer = config.optimizer.clone().unwrap_or_else(|| usual("sgd", "adamw"));
     let batch = config.batch.unwrap_or(if colour && images < FEW { 16 } else { 64 });
-    let lr = config.lr.unwrap_or_else(|| rate(&optimizer, graph));
+    let lr = config.lr.unwrap_or_else(|| rate(&optimizer, graph, colour));
     let (augment, every) = (augmentation(&config), config.dump_every());
     let mut filled = Config {
         init: Some(init),
@@ -40,14 +41,22 @@ pub fn fill(config: Config, graph: &Graph, images: usize) -> Config {
     filled
 }
 
-/// The optimiser's usual base rate for a net of this depth.
-fn rate(optimizer: &str, graph: &Graph) -> f64 {
+/// The optimiser's usual base rate for a net of this depth and, where it sees colours, size.
+fn rate(optimizer: &str, graph: &Graph, colour: bool) -> f64 {
     match (optimizer, depth(graph) <= SHALLOW) {
         ("sgd", true) => 0.05,
         ("sgd", false) => 0.01,
+        (_, true) if colour => by_size(graph.layout().count()),
         (_, true) => 0.001,
         (_, false) => 0.0003,
     }
+}
+
+/// 1 / sqrt(parameters) in one digit, between 0.0001 and 0.01: what the built-in nets learn the generated shapes best by,
+/// within a factor of two.
+fn by_size(parameters: usize) -> f64 {
+    let rate = (parameters.max(1) as f64).sqrt().recip().clamp(1e-4, 1e-2);
+    format!("{rate:.0e}").parse().unwrap_or(rate)
 }
 
 /// The most learned layers that follow each other with no batch-norm in between.
@@ -93,6 +102,8 @@ mod tests {
         assert_eq!((init.as_str(), optimizer.as_str(), lr), ("he", "adamw", 0.0003));
         assert!(augment.is_empty());
         assert_eq!(of("alexnet-cifar", |c| c.optimizer = Some("sgd".into())).2, 0.01);
+        let rates = ["gap-small", "resnet-small", "cifar-quick"].map(|model| of(model, |_| {}).2);
+        assert_eq!(rates, [0.05, 0.005, 0.003]);
     }
 
     #[test]
