@@ -457,6 +457,7 @@ fn full() -> Config {
     Config {
         data_dir: Some(PathBuf::new()),
         limit: Some(1),
+        batch: Some(1),
         init: Some(String::new()),
         optimizer: Some(String::new()),
         weights: Some(PathBuf::new()),
