@@ -221,12 +221,12 @@ impl Panel {
         // the share in front: a name that is too long for its panel is still told by its beginning
         let share = |count: usize| whole_percent(count as f64 / map.len() as f64);
         let line = |&(kind, count): &(usize, usize)| {
-            (format!("{} {}", share(count), legend[kind].0), Some(legend[kind].1))
+            (format!("{}: {}", share(count), legend[kind].0), Some(legend[kind].1))
         };
         let rest: usize = counts.iter().skip(KINDS - 1).map(|(_, count)| count).sum();
         let mut lines: Vec<_> = counts.iter().take(KINDS).map(line).collect();
         if counts.len() > KINDS {
-            lines[KINDS - 1] = (format!("{} others", share(rest)), None);
+            lines[KINDS - 1] = (format!("{}: others", share(rest)), None);
         }
         lines
     }
@@ -419,10 +419,10 @@ mod tests {
         };
         assert_eq!(
             panel(array![[3, 3], [3, 1]]),
-            [("75 % class 3".to_string(), Some([3; 3])), ("25 % class 1".to_string(), Some([1; 3]))]
+            [("75 %: class 3".to_string(), Some([3; 3])), ("25 %: class 1".to_string(), Some([1; 3]))]
         );
         let many = panel(Array2::from_shape_fn((10, 10), |(i, _)| i.min(6)));
-        assert_eq!((many.len(), many[4].clone()), (5, ("30 % others".to_string(), None)));
+        assert_eq!((many.len(), many[4].clone()), (5, ("30 %: others".to_string(), None)));
     }
 
     #[test]
