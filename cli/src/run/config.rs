@@ -343,7 +343,7 @@ impl Config {
         Ok(changed.map(|key| format!("{key}: {} -> {}", text(&old, key), text(&new, key))).collect())
     }
 
-    /// How to train, checked; where optimiser and rate are not filled in, as for grey images. Errors: unknown names,
+    /// How to train, checked; where optimiser, rate and batch are not filled in, as for grey images. Errors: unknown names,
     /// numbers out of range.
     pub fn recipe(&self) -> Result<Recipe> {
         let [beta1, beta2] = self.betas;

@@ -454,7 +454,8 @@ fn transformed_convolutions_follow_the_definition() {
         (1, [32, 71], [3, 4], square(3, 2)),
         (1, [40, 32], [4, 2], square(3, 4)),
         (3, [80, 40], [9, 12], square(3, 1)),
-        (1, [32, 40], [3, 110], square(3, 1)),
+        // too much for one job's cache, more channels than a slice
+        (1, [32, 72], [3, 110], square(3, 1)),
         (1, [32, 32], [7, 4], Window { pad: [0, 2], pad_end: [1, 0], ..Window::new([3; 2]) }),
     ] {
         check_winograd(conv(blocks, LANES, channels, 1, input, window).unwrap());
@@ -488,7 +489,7 @@ fn only_suitable_convolutions_are_transformed() {
     }
 }
 
-/// The same bits on 1, 2, 3 and 8 threads.
+/// The same bits on 1, 2, 3, 8 and 9 threads; from 9 on no job takes rows of Winograd's tiles on its own.
 #[cfg(feature = "parallel")]
 #[test]
 fn threads_change_no_bit() {
@@ -508,7 +509,7 @@ fn threads_change_no_bit() {
                 pool.install(|| [true, false].map(|exact| run_conv(g, isa, exact, &input).bits()))
             };
             let one = on(1);
-            for threads in [2, 3, 8] {
+            for threads in [2, 3, 8, 9] {
                 assert_eq!(one, on(threads), "{threads} threads, {g:?} on {}", isa.name());
             }
         }
@@ -524,7 +525,7 @@ fn threads_change_no_bit() {
             pool.install(|| run_dense(&g, isa, &input)).bits()
         };
         let one = on(1);
-        for threads in [2, 3, 8] {
+        for threads in [2, 3, 8, 9] {
             assert_eq!(one, on(threads), "{threads} threads, {g:?} on {}", isa.name());
         }
     }
