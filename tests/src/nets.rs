@@ -24,17 +24,27 @@ pub struct Net<R: Real> {
     pub isa: Isa,
     /// Whether every layer runs on its own.
     pub separate: bool,
+    /// Whether convolutions keep to the direct kernels.
+    pub exact: bool,
 }
 
 impl<R: Real> Net<R> {
     /// A net that keeps everything, in blocks of `lanes`.
     pub fn new(graph: Graph, params: Params<R>, lanes: usize) -> Self {
-        Self { graph, params, lanes, keep: Keep::Everything, isa: Isa::detect(), separate: false }
+        Self {
+            graph,
+            params,
+            lanes,
+            keep: Keep::Everything,
+            isa: Isa::detect(),
+            separate: false,
+            exact: true,
+        }
     }
 
     /// Sizes for a batch.
     pub fn plan(&self, n: usize) -> Plan {
-        let plan = Plan::with(&self.graph, n, self.lanes, self.isa, self.keep);
+        let plan = Plan::with(&self.graph, n, self.lanes, self.isa, self.keep).exact(self.exact);
         if self.separate { plan.separate() } else { plan }
     }
 
@@ -96,7 +106,7 @@ impl<R: Real> Net<R> {
         let (together, apart) = (run(false), run(true));
         assert_eq!(together.len(), apart.len());
         for ((what, together), (_, apart)) in together.iter().zip(&apart) {
-            let how = (self.graph.name(), what, self.isa.name(), self.keep, mode);
+            let how = (self.graph.name(), what, self.isa.name(), self.exact, self.keep, mode);
             assert!(together == apart, "{how:?} differs from that of layers on their own");
         }
     }

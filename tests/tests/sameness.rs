@@ -324,6 +324,12 @@ fn layers_that_run_together_store_the_bits_of_layers_on_their_own() {
             net.check_together(&x, TRAIN, &RuleSet::gradient());
             net.check_together(&x, Mode::Eval, &RuleSet::guided());
         }
+        for isa in [Isa::Avx2, Isa::Avx512, Isa::Neon].into_iter().filter(|isa| isa.available()) {
+            // images of three blocks, whose chunks of Winograd's tiles end within a plane
+            let x = images(&graph, if n == 3 { 35 } else { n }, 5);
+            let transformed = Net { isa, exact: false, ..net::<f32>(graph.clone(), 16) };
+            transformed.check_together(&x, TRAIN, &RuleSet::gradient());
+        }
         let lean = Net { keep: Keep::ForWalk, ..net::<f32>(graph.clone(), 16) };
         lean.check_together(&x, TRAIN, &RuleSet::gradient());
     }
