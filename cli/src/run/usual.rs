@@ -6,8 +6,8 @@
 //! leaves the loss at ln(classes). They start from He's values, which keep the variance from layer to layer, and move
 //! by AdamW, whose steps do not depend on the scale of the gradients, but move each value by about the rate, so the more
 //! values there are, the further they carry the net; slower, too, where many layers follow each other with no batch-norm
-//! in between. Few colour images go in small batches, since a deep net wants some thousands of steps
-//! before it sees anything in them.
+//! in between. Few colour images go in small batches, since a deep net wants some thousands of steps before it sees
+//! anything in them.
 
 use super::config::Config;
 use glassbox_engine::Graph;
@@ -52,8 +52,8 @@ fn rate(optimizer: &str, graph: &Graph, colour: bool) -> f64 {
     }
 }
 
-/// 1 / sqrt(parameters) in one digit, between 0.0001 and 0.01: what the built-in nets learn the generated shapes best by,
-/// within a factor of two.
+/// 1 / sqrt(parameters) in one digit, between 0.0001 and 0.01: of the rates tried on the generated shapes, the one that
+/// each built-in net learns best by, within a factor of two.
 fn by_size(parameters: usize) -> f64 {
     let rate = (parameters.max(1) as f64).sqrt().recip().clamp(1e-4, 1e-2);
     format!("{rate:.0e}").parse().unwrap_or(rate)
