@@ -37,9 +37,16 @@ pub fn apart<A: Send>(a: &mut [A], job: impl Fn(usize, &mut A) + Sync + Send) {
     chunks(a, 1, |i, a| alone(|| job(i, &mut a[0])));
 }
 
-/// Runs `job(i, chunk i)` for each chunk of `len` values, each on one thread.
-pub fn chunks_apart<T: Send>(data: &mut [T], len: usize, job: impl Fn(usize, &mut [T]) + Sync + Send) {
-    chunks(data, len, |i, chunk| alone(|| job(i, chunk)));
+/// Runs `job(i, slot)` for each i below `count`, each on one thread. The slot is a number below `count` that no other job
+/// has at the same time; jobs that follow each other on a thread share it, unless there are more threads than jobs.
+pub fn jobs_apart(count: usize, job: impl Fn(usize, usize) + Sync + Send) {
+    #[cfg(feature = "parallel")]
+    if together() {
+        use rayon::prelude::*;
+        let own = |i| if threads() > count { i } else { rayon::current_thread_index().unwrap_or(i) };
+        return (0..count).into_par_iter().for_each(|i| alone(|| job(i, own(i))));
+    }
+    (0..count).for_each(|i| job(i, 0));
 }
 
 /// Runs `job(i, a[i], b[i], c[i])`, each on one thread.

@@ -1,59 +1,35 @@
-//! The transforms of F(2x2, 3x3): lane-wise sums and differences, no shuffles.
-//!
-//! A tile is 4 x 4 pixels d of the input, two pixels from the next; it makes 2 x 2 pixels y of the output:
-//!
-//! ```text
-//! y = A^T [(G g G^T) . (B^T d B)] A
-//!       | 1  0 -1  0 |       | 1    0    0  |         | 1  1  1  0 |
-//! B^T = | 0  1  1  0 |   G = | 1/2  1/2  1/2|   A^T = | 0  1 -1 -1 |
-//!       | 0 -1  1  0 |       | 1/2 -1/2  1/2|
-//!       | 0  1  0 -1 |       | 0    0    1  |
-//! ```
-//!
-//! The weight gradient is the transpose: dg = G^T [sum over tiles (A dy A^T) . (B^T d B)] G. The places of a 4 x 4
-//! matrix are called points; each point of all tiles and channels forms one product of matrices.
+//! The transforms of tiles: [`super::form`]'s matrices down the columns, then along the rows.
 #![allow(unsafe_code)]
-// Constant trip counts over arrays of registers read as what they become.
+// Constant trip counts over arrays of registers read as what they become, and calls stay out of closures, which would
+// not be compiled with S's instructions.
 #![allow(clippy::needless_range_loop)]
 
 use super::super::{Simd, WIDTH};
+use super::form::{self, Form};
+use super::tiles::Places;
+use std::mem::MaybeUninit;
 
 /// What is read outside an image.
 #[repr(align(64))]
 struct Zeros([f32; WIDTH]);
 static ZEROS: Zeros = Zeros([0.0; WIDTH]);
 
-/// Places of tile `t` of channel `c` within a point: tiles in groups of `group` (fewer in the last), each group
-/// `[channel][tile]`.
-#[derive(Clone, Copy)]
-pub struct Places {
-    /// All tiles.
-    pub tiles: usize,
-    /// Tiles in a group.
-    pub group: usize,
-    /// Channels.
-    pub channels: usize,
-}
+/// Columns of pixels that are transformed before their rows are.
+const COLUMNS: usize = 36;
 
-impl Places {
-    /// Numbers before tile `t` of channel `c`.
-    #[inline(always)]
-    pub fn at(&self, c: usize, t: usize) -> usize {
-        let first = t / self.group * self.group;
-        let len = self.group.min(self.tiles - first);
-        (first * self.channels + c * len + t - first) * WIDTH
-    }
-}
-
-/// A plane of 16 images and where the tiles' first pixels lie in it, be it in the padding.
+/// A plane of vectors and where the tiles' first pixels lie in it, be it in the padding.
 #[derive(Clone, Copy)]
 pub struct Plane {
     /// Its first number.
     pub at: *const f32,
     /// Rows and columns.
     pub size: [usize; 2],
+    /// Numbers from a column to the next.
+    pub step: usize,
     /// Row and column of the first pixel of a tile.
     pub first: [isize; 2],
+    /// How far on the pixels lie that are wanted soon; 0 for none.
+    pub ahead: usize,
 }
 
 impl Plane {
@@ -62,30 +38,29 @@ impl Plane {
     fn row(&self, i: usize) -> (*const f32, usize) {
         let row = self.first[0] + i as isize;
         if row >= 0 && (row as usize) < self.size[0] {
-            (self.at.wrapping_add(row as usize * self.size[1] * WIDTH), WIDTH)
+            (self.at.wrapping_add(row as usize * self.size[1] * self.step), self.step)
         } else {
             (ZEROS.0.as_ptr(), 0)
         }
     }
 
-    /// Column `first + j` of a row, or zeros.
+    /// Column `first + j` of some rows, or zeros.
     #[inline(always)]
-    fn pixel(&self, (at, step): (*const f32, usize), j: usize) -> *const f32 {
+    fn column<const N: usize>(&self, rows: &[(*const f32, usize); N], j: usize) -> [*const f32; N] {
         let column = self.first[1] + j as isize;
-        if column >= 0 && (column as usize) < self.size[1] {
-            at.wrapping_add(column as usize * step)
-        } else {
-            ZEROS.0.as_ptr()
-        }
+        let inside = column >= 0 && (column as usize) < self.size[1];
+        rows.map(|(at, step)| if inside { at.wrapping_add(column as usize * step) } else { ZEROS.0.as_ptr() })
     }
 }
 
-/// B^T d B of a row of neighbouring tiles: tile `first + i` of channel `channel` to `to + point * i + places`.
+/// B^T d B of a run of neighbouring tiles: tile `first + i` of channel `channel` to `to + point * p + places`.
 #[derive(Clone, Copy)]
 pub struct Input {
+    /// The form.
+    pub form: Form,
     /// The plane; `first` is the first tile's.
     pub plane: Plane,
-    /// Tiles in the row.
+    /// Tiles in the run.
     pub tiles: usize,
     /// Where they go.
     pub places: Places,
@@ -103,61 +78,84 @@ pub struct Input {
 ///
 /// # Safety
 ///
-/// The machine has S's instructions; the plane exists, and 16 points that hold the places.
+/// The machine has S's instructions; the plane exists, and the form's points that hold the places.
 #[inline(always)]
-pub unsafe fn input<S: Simd, const N: usize>(job: &Input) {
-    let rows = [0, 1, 2, 3].map(|i| job.plane.row(i));
-    for n in 0..N {
-        // SAFETY: `pixel` stays in the plane or in the zeros; the caller's promise for the points.
-        unsafe {
-            let mut left = columns::<S>(job, &rows, 0, n);
-            for t in 0..job.tiles {
-                let right = columns::<S>(job, &rows, 2 * t + 2, n);
-                let to = job.to.wrapping_add(job.places.at(job.channel, job.first + t) + n * S::LANES);
-                for r in 0..4 {
-                    let [a, b, c, d] = [left[0][r], left[1][r], right[0][r], right[1][r]];
-                    let to = to.wrapping_add(4 * r * job.point);
-                    S::store(to, S::sub(a, c));
-                    S::store(to.wrapping_add(job.point), S::add(b, c));
-                    S::store(to.wrapping_add(2 * job.point), S::sub(c, b));
-                    S::store(to.wrapping_add(3 * job.point), S::sub(b, d));
-                }
-                left = right;
-            }
+pub unsafe fn input<S: Simd, const REGISTERS: usize>(job: &Input) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match job.form {
+            Form::Two3 => inputs::<S, REGISTERS, 4, 2>(job),
+            Form::Four3 => inputs::<S, REGISTERS, 6, 4>(job),
+            Form::Two5 => inputs::<S, REGISTERS, 6, 2>(job),
         }
     }
 }
 
-/// B^T d for columns `first + j` and `first + j + 1`, register `n`.
+/// [`input`] for tiles of N pixels, M from the next.
 ///
 /// # Safety
 ///
 /// As for [`input`].
 #[inline(always)]
-unsafe fn columns<S: Simd>(
-    job: &Input,
-    rows: &[(*const f32, usize); 4],
-    j: usize,
-    n: usize,
-) -> [[S::V; 4]; 2] {
+unsafe fn inputs<S: Simd, const REGISTERS: usize, const N: usize, const M: usize>(job: &Input) {
+    let rows = std::array::from_fn(|i| job.plane.row(i));
+    let most = (COLUMNS - N) / M + 1;
+    let mut down = [MaybeUninit::<[S::V; N]>::uninit(); COLUMNS];
+    for start in (0..job.tiles).step_by(most) {
+        let count = most.min(job.tiles - start);
+        for n in 0..REGISTERS {
+            // SAFETY: `column` stays in the plane or in the zeros; every column of these tiles is written before it is
+            // read; the caller's promise for the points.
+            unsafe {
+                for (j, down) in down[..M * (count - 1) + N].iter_mut().enumerate() {
+                    let pixels = job.plane.column::<N>(&rows, M * start + j);
+                    if n == 0 && job.plane.ahead > 0 {
+                        for i in 0..N {
+                            S::prefetch(pixels[i].wrapping_add(job.plane.ahead));
+                        }
+                    }
+                    down.write(form::input::<S, N>(loads::<S, N>(pixels, n)));
+                }
+                for t in 0..count {
+                    let to = job.places.at(job.channel, job.first + start + t) + n * S::LANES;
+                    for i in 0..N {
+                        let mut row = [S::splat(0.0); N];
+                        for j in 0..N {
+                            row[j] = down[M * t + j].assume_init_ref()[i];
+                        }
+                        let row = form::input::<S, N>(row);
+                        for j in 0..N {
+                            S::store(job.to.wrapping_add(to + (N * i + j) * job.point), row[j]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Register `n` of each vector.
+///
+/// # Safety
+///
+/// The machine has S's instructions, and the vectors exist.
+#[inline(always)]
+unsafe fn loads<S: Simd, const N: usize>(at: [*const f32; N], n: usize) -> [S::V; N] {
     // SAFETY: the caller's promise.
     unsafe {
-        let zero = S::splat(0.0);
-        let mut out = [[zero; 4]; 2];
-        for i in 0..2 {
-            let mut d = [zero; 4];
-            for r in 0..4 {
-                d[r] = S::load(job.plane.pixel(rows[r], j + i).add(n * S::LANES));
-            }
-            out[i] = [S::sub(d[0], d[2]), S::add(d[1], d[2]), S::sub(d[2], d[1]), S::sub(d[1], d[3])];
+        let mut v = [S::splat(0.0); N];
+        for i in 0..N {
+            v[i] = S::load(at[i].add(n * S::LANES));
         }
-        out
+        v
     }
 }
 
 /// A dy A^T of one tile of one channel.
 #[derive(Clone, Copy)]
 pub struct Gradient {
+    /// The form.
+    pub form: Form,
     /// The plane of the output's gradient; `first` is the tile's.
     pub plane: Plane,
     /// Point 0 of the tile.
@@ -170,35 +168,59 @@ pub struct Gradient {
 ///
 /// # Safety
 ///
-/// The machine has S's instructions; the plane exists, and a vector at each of the 16 points.
+/// The machine has S's instructions; the plane exists, and a vector at each of the form's points.
 #[inline(always)]
-pub unsafe fn gradient<S: Simd, const N: usize>(job: &Gradient) {
-    let rows = [job.plane.row(0), job.plane.row(1)];
-    for n in 0..N {
-        // SAFETY: `pixel` stays in the plane or in the zeros; the caller's promise for the points.
+pub unsafe fn gradient<S: Simd, const REGISTERS: usize>(job: &Gradient) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match job.form {
+            Form::Two3 => gradients::<S, REGISTERS, 4, 2>(job),
+            Form::Four3 => gradients::<S, REGISTERS, 6, 4>(job),
+            Form::Two5 => gradients::<S, REGISTERS, 6, 2>(job),
+        }
+    }
+}
+
+/// [`gradient`] for M pixels and N points.
+///
+/// # Safety
+///
+/// As for [`gradient`].
+#[inline(always)]
+unsafe fn gradients<S: Simd, const REGISTERS: usize, const N: usize, const M: usize>(job: &Gradient) {
+    let rows = std::array::from_fn(|i| job.plane.row(i));
+    for n in 0..REGISTERS {
+        // SAFETY: `column` stays in the plane or in the zeros; the caller's promise for the points.
         unsafe {
-            let zero = S::splat(0.0);
-            let mut down = [[zero; 4]; 2];
-            for j in 0..2 {
-                let a = S::load(job.plane.pixel(rows[0], j).add(n * S::LANES));
-                let b = S::load(job.plane.pixel(rows[1], j).add(n * S::LANES));
-                down[j] = [a, S::add(a, b), S::sub(a, b), S::sub(zero, b)];
+            let mut down = [[S::splat(0.0); N]; M];
+            for j in 0..M {
+                let pixels = job.plane.column::<M>(&rows, j);
+                if n == 0 && job.plane.ahead > 0 {
+                    for i in 0..M {
+                        S::prefetch(pixels[i].wrapping_add(job.plane.ahead));
+                    }
+                }
+                down[j] = form::gradient::<S, M, N>(loads::<S, M>(pixels, n));
             }
-            for r in 0..4 {
-                let (a, b) = (down[0][r], down[1][r]);
-                let to = job.to.wrapping_add(4 * r * job.point + n * S::LANES);
-                S::store(to, a);
-                S::store(to.wrapping_add(job.point), S::add(a, b));
-                S::store(to.wrapping_add(2 * job.point), S::sub(a, b));
-                S::store(to.wrapping_add(3 * job.point), S::sub(zero, b));
+            for i in 0..N {
+                let mut row = [S::splat(0.0); M];
+                for j in 0..M {
+                    row[j] = down[j][i];
+                }
+                let row = form::gradient::<S, M, N>(row);
+                for j in 0..N {
+                    S::store(job.to.wrapping_add((N * i + j) * job.point + n * S::LANES), row[j]);
+                }
             }
         }
     }
 }
 
-/// A^T m A + start of one tile of one channel: up to 2 x 2 pixels.
+/// A^T m A + start of one tile of one channel: up to M x M pixels.
 #[derive(Clone, Copy)]
 pub struct Output {
+    /// The form.
+    pub form: Form,
     /// Point 0 of the tile.
     pub from: *const f32,
     /// Step to the next point.
@@ -209,83 +231,63 @@ pub struct Output {
     pub to: *mut f32,
     /// Step to the next row.
     pub row: usize,
-    /// Rows and columns that exist, 1 or 2.
+    /// Rows and columns that exist, 1 to M.
     pub size: [usize; 2],
+    /// How far on the pixels lie that are written soon; 0 for none.
+    pub ahead: usize,
 }
 
 /// Runs an [`Output`].
 ///
 /// # Safety
 ///
-/// The machine has S's instructions; a vector exists at each of the 16 points and at each pixel.
+/// The machine has S's instructions; a vector exists at each of the form's points and at each pixel.
 #[inline(always)]
-pub unsafe fn output<S: Simd, const N: usize>(job: &Output) {
-    for n in 0..N {
+pub unsafe fn output<S: Simd, const REGISTERS: usize>(job: &Output) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match job.form {
+            Form::Two3 => outputs::<S, REGISTERS, 4, 2>(job),
+            Form::Four3 => outputs::<S, REGISTERS, 6, 4>(job),
+            Form::Two5 => outputs::<S, REGISTERS, 6, 2>(job),
+        }
+    }
+}
+
+/// [`output`] for N points and M pixels.
+///
+/// # Safety
+///
+/// As for [`output`].
+#[inline(always)]
+unsafe fn outputs<S: Simd, const REGISTERS: usize, const N: usize, const M: usize>(job: &Output) {
+    for n in 0..REGISTERS {
         // SAFETY: the caller's promise.
         unsafe {
             let start = S::splat(job.start);
-            // A^T m, column by column
-            let mut down = [[start; 4]; 2];
-            for s in 0..4 {
-                let mut m = [start; 4];
-                for r in 0..4 {
-                    m[r] = S::load(job.from.add((4 * r + s) * job.point + n * S::LANES));
-                }
-                down[0][s] = S::add(S::add(m[0], m[1]), m[2]);
-                down[1][s] = S::sub(S::sub(m[1], m[2]), m[3]);
+            let mut down = [[start; M]; N];
+            for j in 0..N {
+                let points = std::array::from_fn(|i| job.from.wrapping_add((N * i + j) * job.point));
+                down[j] = form::output::<S, N, M>(loads::<S, N>(points, n));
             }
-            for r in 0..2 {
-                if r < job.size[0] {
-                    let [a, b, c, d] = down[r];
-                    let to = job.to.add(r * job.row + n * S::LANES);
-                    S::store(to, S::add(S::add(S::add(a, b), c), start));
-                    if job.size[1] > 1 {
-                        S::store(to.add(WIDTH), S::add(S::sub(S::sub(b, c), d), start));
+            for i in 0..M {
+                if i < job.size[0] {
+                    let mut row = [start; N];
+                    for j in 0..N {
+                        row[j] = down[j][i];
+                    }
+                    let row = form::output::<S, N, M>(row);
+                    let to = job.to.wrapping_add(i * job.row + n * S::LANES);
+                    for j in 0..M {
+                        if n == 0 && job.ahead > 0 {
+                            S::prefetch(to.wrapping_add(j * WIDTH + job.ahead));
+                        }
+                        if j < job.size[1] {
+                            S::store(to.wrapping_add(j * WIDTH), S::add(row[j], start));
+                        }
                     }
                 }
             }
         }
     }
-}
-
-/// G g G^T of C kernels side by side: `taps[3 u + v]` to `points[4 r + s]`.
-pub fn kernels<const C: usize>(taps: &[[f32; C]; 9]) -> [[f32; C]; 16] {
-    // G times a column of three
-    let across = |a: [f32; C], b: [f32; C], c: [f32; C]| {
-        let mut out = [a, [0.0; C], [0.0; C], c];
-        for i in 0..C {
-            let half = 0.5 * (a[i] + c[i]);
-            out[1][i] = half + 0.5 * b[i];
-            out[2][i] = half - 0.5 * b[i];
-        }
-        out
-    };
-    let columns = [0, 1, 2].map(|v| across(taps[v], taps[3 + v], taps[6 + v]));
-    let mut points = [[0.0; C]; 16];
-    for r in 0..4 {
-        points[4 * r..4 * r + 4].copy_from_slice(&across(columns[0][r], columns[1][r], columns[2][r]));
-    }
-    points
-}
-
-/// G^T m G of C matrices side by side: `points[4 r + s]` to `taps[3 u + v]`.
-pub fn taps<const C: usize>(points: &[[f32; C]; 16]) -> [[f32; C]; 9] {
-    // G^T times a column of four
-    let across = |a: [f32; C], b: [f32; C], c: [f32; C], d: [f32; C]| {
-        let mut out = [[0.0; C]; 3];
-        for i in 0..C {
-            let half = 0.5 * (b[i] + c[i]);
-            out[0][i] = a[i] + half;
-            out[1][i] = 0.5 * (b[i] - c[i]);
-            out[2][i] = half + d[i];
-        }
-        out
-    };
-    let columns = [0, 1, 2, 3].map(|s| across(points[s], points[4 + s], points[8 + s], points[12 + s]));
-    let mut taps = [[0.0; C]; 9];
-    for u in 0..3 {
-        let row = across(columns[0][u], columns[1][u], columns[2][u], columns[3][u]);
-        taps[3 * u..3 * u + 3].copy_from_slice(&row);
-    }
-    taps
 }
