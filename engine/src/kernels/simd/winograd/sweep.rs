@@ -10,11 +10,11 @@ use crate::kernels::planes::Then;
 use crate::kernels::{ConvGeometry, par};
 use std::ops::Range;
 
-/// Numbers in V of a chunk: 2 MiB, of which each processor has its share in the second-level cache,
-const CHUNK: usize = 1 << 19;
+/// Numbers in V of a chunk that jobs share: 3.5 MiB,
+const CHUNK: usize = 7 << 17;
 
 /// but at least so many tiles, lest kernels be read and threads started too often.
-const FEWEST: usize = 24;
+const FEWEST: usize = 12;
 
 /// Tiles of a job.
 const TILES: usize = 6;
@@ -134,7 +134,8 @@ impl Sweep {
 
     /// Tiles of a chunk whose V jobs share.
     fn together(&self) -> usize {
-        (CHUNK / (self.form.points() * self.read * WIDTH)).max(FEWEST).max(self.tiles.across)
+        let fit = CHUNK / (self.form.points() * self.read * WIDTH);
+        (fit / TILES * TILES).max(FEWEST).max(self.tiles.across)
     }
 
     /// Numbers in U and in all rooms, however many threads there will be.
@@ -196,7 +197,7 @@ impl Sweep {
         }
     }
 
-    /// The pixels of some tiles; job i of them has M from `m.0 + i m.1` on.
+    /// The pixels of some tiles; what has slot i has M from `m.0 + i m.1` on.
     #[allow(clippy::too_many_arguments)]
     fn chunk<S: Simd>(
         &self,
@@ -211,10 +212,10 @@ impl Sweep {
         self.inputs::<S>(tiles, from, v);
         let v = &*v;
         let (per_job, slices) = (Self::job_tiles::<S>(), self.parts::<S>().1);
-        par::jobs(tiles.len().div_ceil(per_job) * slices.count, |job| {
+        par::jobs_apart(tiles.len().div_ceil(per_job) * slices.count, |job, slot| {
             let (slice, first) = (slices.get(job % slices.count), job / slices.count * per_job);
             let some = first..tiles.len().min(first + per_job);
-            let m = m.0.at(job * m.1);
+            let m = m.0.at(slot * m.1);
             self.products::<S>(tiles.len(), some.clone(), slice.clone(), u, v, m);
             self.outputs::<S>(tiles.start, some, slice, bias, m, to);
         });

@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Numbers in V and the gradient's tiles of a chunk,
-const CHUNK: usize = 3 << 21;
+const CHUNK: usize = 9 << 19;
 
 /// of at most so many tiles.
 const MOST: usize = 48;
@@ -29,8 +29,12 @@ const GRAIN: usize = 1 << 12;
 /// Vectors of input channels that are multiplied together.
 const VECTORS: usize = 4;
 
-/// Output channels of a job that shares tiles with others, and of what a job that sums on its own takes at once.
-const SLICE: [usize; 2] = [8 * ROWS, 4 * ROWS];
+/// Output channels that are taken at once where jobs share tiles, and by a job that sums on its own.
+const TOGETHER: usize = 16 * ROWS;
+const ALONE: usize = 4 * ROWS;
+
+/// Output channels of a job that shares tiles with others.
+const SLICE: usize = 8 * ROWS;
 
 /// Tiles whose pixels are turned together: their rows and columns at most, six of a tile and four from one to the next.
 const TURNED: usize = 3;
@@ -78,16 +82,16 @@ impl<'a> Shape<'a> {
         }
         let Some(tiles) = self.own() else {
             let (sums, room) = scratch[..self.scratch()].split_at_mut(self.sums());
-            self.sum::<S>(0..self.tiles.all, self.together(), g.c_out, x, dy, sums, room);
+            self.sum::<S>(0..self.tiles.all, self.together(), TOGETHER, x, dy, sums, room);
             return self.taps(sums, dweight);
         };
-        let (parts, size, room) = (self.jobs(), self.sums(), self.room(tiles, SLICE[1]));
+        let (parts, size, room) = (self.jobs(), self.sums(), self.room(tiles, ALONE));
         let (sums, rooms) = scratch[..self.scratch()].split_at_mut(parts.count * size);
         let (all, rooms) = (Shared::new(sums), Shared::new(rooms));
         par::jobs_apart(parts.count, |job, slot| {
             // SAFETY: every job has its own sums; there is a room for each slot, and no other job has this one's.
             let (sums, room) = unsafe { (all.slice(job * size, size), rooms.slice(slot * room, room)) };
-            self.sum::<S>(parts.get(job), tiles, SLICE[1], x, dy, sums, room);
+            self.sum::<S>(parts.get(job), tiles, ALONE, x, dy, sums, room);
         });
         let (sums, others) = sums.split_at_mut(size);
         for other in others.chunks_exact(size) {
@@ -111,7 +115,7 @@ impl<'a> Shape<'a> {
     /// Tiles of a chunk of a job that sums on its own; `None` where none fits. By the shape alone, since it decides the
     /// order of the sums.
     fn own(&self) -> Option<usize> {
-        (TURNED..=4 * TURNED).rev().find(|&tiles| self.sums() + self.room(tiles, SLICE[1]) <= OWN)
+        (TURNED..=4 * TURNED).rev().find(|&tiles| self.sums() + self.room(tiles, ALONE) <= OWN)
     }
 
     /// The tiles of those jobs.
@@ -121,14 +125,14 @@ impl<'a> Shape<'a> {
 
     /// Tiles of a chunk that jobs share.
     fn together(&self) -> usize {
-        (CHUNK / (self.form.points() * (self.g.c_in + self.g.c_out) * WIDTH)).clamp(TURNED, MOST)
+        (CHUNK / (self.form.points() * (self.g.c_in + TOGETHER) * WIDTH)).clamp(TURNED, MOST)
     }
 
     /// Numbers in all rooms.
     fn scratch(&self) -> usize {
         match self.own() {
-            Some(tiles) => self.jobs().count * (self.sums() + self.room(tiles, SLICE[1])),
-            None => self.sums() + self.room(self.together(), self.g.c_out),
+            Some(tiles) => self.jobs().count * (self.sums() + self.room(tiles, ALONE)),
+            None => self.sums() + self.room(self.together(), TOGETHER),
         }
     }
 
@@ -259,7 +263,7 @@ impl<'a> Shape<'a> {
     ) {
         let (g, sums) = (self.g, Shared::new(sums));
         let [v_point, m_point] = [g.c_in, channels.len()].map(|channels| Self::point(channels, tiles));
-        let slices = Parts::new(channels.len(), SLICE[0]);
+        let slices = Parts::new(channels.len(), SLICE);
         par::jobs(self.form.points() * slices.count, |job| {
             let (point, slice) = (job / slices.count, slices.get(job % slices.count));
             let (v, m) = (&v[point * v_point..][..v_point], &m[point * m_point..][..m_point]);
