@@ -59,10 +59,11 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3], help="a pair of runs for each")
     parser.add_argument("--goal", type=float, default=0.99)
     args = parser.parse_args()
-    data, ratios = str(pathlib.Path(args.data).resolve()), []
+    # both run in a folder of their own
+    data, program, ratios = str(pathlib.Path(args.data).resolve()), str(pathlib.Path(args.glassbox).resolve()), []
     for seed in args.seeds:
         own = (
-            f"{args.glassbox} train --model mnist-example --data mnist --data-dir {data} --batch 64 --lr 0.05 --schedule "
+            f"{program} train --model mnist-example --data mnist --data-dir {data} --batch 64 --lr 0.05 --schedule "
             f"one-cycle --epochs {EPOCHS} --seed {seed} --threads {args.threads} --json --no-figures"
         )
         peer = f"{args.python} {HERE / 'torch_train.py'} {data} {args.threads} {seed} {EPOCHS}"
