@@ -18,5 +18,8 @@ need() {
 command -v aarch64-linux-gnu-gcc >/dev/null || need "no linker aarch64-linux-gnu-gcc"
 command -v qemu-aarch64 >/dev/null || need "no qemu-aarch64"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+# the loader must be of the same C library as what it loads: this system's own for aarch64, else the linker's
+prefix="-L /usr/aarch64-linux-gnu"
+[ -e /lib/ld-linux-aarch64.so.1 ] && prefix=""
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 $prefix"
 cargo test --release --target "$target" -p glassbox-engine --lib --features parallel -- --nocapture "${@:-kernels::}"
