@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the engine for aarch64 and runs the tests of its kernels, NEON among them, in qemu's user mode.
+# Builds the engine for aarch64 and runs the tests of its kernels, NEON among them, and of their sameness in nets, in
+# qemu's user mode.
 #
 #   tests/checks/aarch64.sh [words in names of tests]     (default: kernels::)
 #
@@ -23,3 +24,4 @@ prefix="-L /usr/aarch64-linux-gnu"
 [ -e /lib/ld-linux-aarch64.so.1 ] && prefix=""
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 $prefix"
 cargo test --release --target "$target" -p glassbox-engine --lib --features parallel -- --nocapture "${@:-kernels::}"
+cargo test --release --target "$target" -p glassbox-tests --test sameness -- --nocapture
