@@ -10,7 +10,9 @@ constant one the accuracy wanders about 99 % and luck decides; the seconds of an
 
 import argparse
 import json
+import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -59,14 +61,15 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3], help="a pair of runs for each")
     parser.add_argument("--goal", type=float, default=0.99)
     args = parser.parse_args()
-    # both run in a folder of their own
-    data, program, ratios = str(pathlib.Path(args.data).resolve()), str(pathlib.Path(args.glassbox).resolve()), []
+    # both run in a folder of their own; a link to a Python is left as it is, since its place tells which packages it has
+    program, python = (os.path.abspath(shutil.which(name) or name) for name in (args.glassbox, args.python))
+    data, ratios = str(pathlib.Path(args.data).resolve()), []
     for seed in args.seeds:
         own = (
             f"{program} train --model mnist-example --data mnist --data-dir {data} --batch 64 --lr 0.05 --schedule "
             f"one-cycle --epochs {EPOCHS} --seed {seed} --threads {args.threads} --json --no-figures"
         )
-        peer = f"{args.python} {HERE / 'torch_train.py'} {data} {args.threads} {seed} {EPOCHS}"
+        peer = f"{python} {HERE / 'torch_train.py'} {data} {args.threads} {seed} {EPOCHS}"
         with tempfile.TemporaryDirectory() as folder:
             ours = race(own.split(), folder, of_glassbox, args.goal)
             theirs = race(peer.split(), folder, of_torch, args.goal)

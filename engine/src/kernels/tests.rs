@@ -2,7 +2,8 @@
 //!
 //! The oracle lists the products of a convolution, (input, weight, output) by place, and knows nothing of blocks of
 //! channels, runs of taps or tiles. Small integers have exact sums, so there all kernels must agree with it to the
-//! bit; other numbers must be within c eps sum|x w|, with c = 4 + sqrt(number of products).
+//! bit, but for Winograd's larger tiles, whose matrices hold roots; other numbers must be within c eps sum|x w|, with
+//! c = 4 + sqrt(number of products), eight times that for Winograd's.
 
 use super::*;
 use crate::array::LANES;
@@ -472,6 +473,10 @@ fn transformed_convolutions_follow_the_definition() {
         (1, [32, 71], [3, 4], square(3, 2)),
         (2, [48, 40], [9, 12], square(3, 1)),
         (1, [128, 40], [3, 52], square(3, 1)),
+        // jobs that sum a weight gradient on their own over more tiles than fit at once; more output channels than jobs that
+        // share tiles take at once
+        (1, [48, 72], [3, 98], square(3, 1)),
+        (1, [48, 104], [3, 8], square(3, 1)),
         (1, [32, 32], [7, 4], Window { pad: [0, 2], pad_end: [1, 0], ..Window::new([3; 2]) }),
         (1, [32, 32], [8, 8], square(5, 2)),
         (2, [48, 33], [5, 7], square(5, 2)),
@@ -515,7 +520,7 @@ fn only_suitable_convolutions_are_transformed() {
     }
 }
 
-/// The same bits on 1, 2, 3, 8 and 9 threads; from 9 on no job takes rows of Winograd's tiles on its own.
+/// The same bits on 1, 2, 3, 8 and 9 threads; from 9 on no job takes Winograd's tiles from input to output on its own.
 #[cfg(feature = "parallel")]
 #[test]
 fn threads_change_no_bit() {
